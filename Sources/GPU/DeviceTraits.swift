@@ -1,0 +1,32 @@
+/// The facts about a device that ops may base a launch on. A plain value, so launches are tested without a device.
+package struct DeviceTraits: Sendable, Hashable {
+  /// Invocations per subgroup that `subgroupShuffle` reaches (lavapipe 8, SwiftShader 4, NVIDIA 32, AMD 32 or 64).
+  package var subgroupSize: Int
+  /// True for a CPU driver: wide register tiles and texel-buffer reads win there, shared memory loses (docs/performance.md).
+  package var isSoftware: Bool
+  package var maxTexelBufferElements: Int
+  package var sharedMemoryBytes: Int
+  package var maxWorkgroupInvocations: Int
+  package var maxPushConstantBytes: Int
+  package var maxStorageBufferRange: Int
+
+  package init(
+    subgroupSize: Int = 8, isSoftware: Bool = true, maxTexelBufferElements: Int = 1 << 27,
+    sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
+    maxStorageBufferRange: Int = 1 << 27
+  ) {
+    self.subgroupSize = subgroupSize
+    self.isSoftware = isSoftware
+    self.maxTexelBufferElements = maxTexelBufferElements
+    self.sharedMemoryBytes = sharedMemoryBytes
+    self.maxWorkgroupInvocations = maxWorkgroupInvocations
+    self.maxPushConstantBytes = maxPushConstantBytes
+    self.maxStorageBufferRange = maxStorageBufferRange
+  }
+
+  /// Lanes that share one row or tile in the cluster kernels (`include/cluster.glsl`): 8, or the subgroup where smaller.
+  package var cluster: Int { min(8, subgroupSize) }
+
+  /// `maxComputeWorkGroupCount` that every Vulkan device guarantees per axis.
+  package static let guaranteedGroups = 65_535
+}
