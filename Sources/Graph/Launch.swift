@@ -1,0 +1,98 @@
+import GPU
+import Kernels
+
+/// What a launch is decided from: nothing else may influence it, so the same shapes on the same device run the same code.
+package struct LaunchSite: Sendable {
+  package let inputs: [TensorType]
+  package let outputs: [TensorType]
+  package let traits: DeviceTraits
+
+  package init(inputs: [TensorType], outputs: [TensorType], traits: DeviceTraits) {
+    self.inputs = inputs
+    self.outputs = outputs
+    self.traits = traits
+  }
+}
+
+/// The dispatches of one op, in order, and the scratch tensors that live between them. No dispatches: nothing to do.
+package struct Launch: Sendable {
+  package var scratch: [TensorType]
+  package var dispatches: [Dispatch]
+
+  package init(scratch: [TensorType] = [], _ dispatches: [Dispatch]) {
+    self.scratch = scratch
+    self.dispatches = dispatches
+  }
+}
+
+/// One kernel invocation over abstract operands; memory is bound when the plan is recorded.
+package struct Dispatch: Sendable {
+  package let source: KernelSource
+  package let constants: [SpecializationEntry]
+  package let push: [UInt8]
+  /// One per binding of the kernel, in binding order.
+  package let operands: [Operand]
+  package let groups: GroupCount
+
+  package init<K: ComputeKernel>(
+    _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], groups: GroupCount
+  ) {
+    precondition(
+      operands.count == K.source.bindings.count,
+      "\(K.source.name) has \(K.source.bindings.count) bindings, \(operands.count) operands given")
+    source = K.source
+    self.constants = constants.entries
+    self.push = K.Push.self == NoPush.self ? [] : withUnsafeBytes(of: push) { Array($0.prefix(K.source.pushConstantBytes)) }
+    self.operands = operands
+    self.groups = groups
+  }
+
+  package init<K: ComputeKernel>(
+    _ kernel: K.Type, push: K.Push, _ operands: [Operand], groups: GroupCount
+  ) where K.Constants == NoConstants {
+    self.init(kernel, constants: NoConstants(), push: push, operands, groups: groups)
+  }
+}
+
+/// A tensor of the op as a kernel binding: `.input(0)` is a storage buffer, `.input(0).texels(.rgba32f)` a texel buffer.
+package struct Operand: Sendable, Hashable {
+  package enum Place: Sendable, Hashable {
+    case input(Int), output(Int), scratch(Int)
+    /// The whole range of the op's `Colocation`.
+    case colocated
+    /// A binding that this specialisation of the kernel does not touch.
+    case unused
+  }
+
+  package let place: Place
+  package let format: TexelFormat?
+
+  package static func input(_ i: Int) -> Operand { Operand(place: .input(i), format: nil) }
+  package static func output(_ i: Int) -> Operand { Operand(place: .output(i), format: nil) }
+  package static func scratch(_ i: Int) -> Operand { Operand(place: .scratch(i), format: nil) }
+  package static let colocated = Operand(place: .colocated, format: nil)
+  package static let unused = Operand(place: .unused, format: nil)
+
+  package func texels(_ format: TexelFormat) -> Operand { Operand(place: place, format: format) }
+  /// RGBA32F where rows of `extent` elements are whole vectors, else R32F; kernels take the matching `ALIGNED` constant.
+  package func texels(rowsOf extent: Int) -> Operand { texels(extent % 4 == 0 ? .rgba32f : .r32f) }
+}
+
+package struct GroupCount: Sendable, Hashable {
+  package let x: Int
+  package let y: Int
+  package let z: Int
+
+  package init(_ x: Int, _ y: Int = 1, _ z: Int = 1) {
+    self.x = x
+    self.y = y
+    self.z = z
+  }
+
+  /// Enough groups for `count` invocations; 65,535 are guaranteed per axis, so they wrap into y (`include/linear.glsl`).
+  package static func linear(_ count: Int, perGroup: Int) -> GroupCount {
+    let groups = max(1, (count + perGroup - 1) / perGroup)
+    let rows = (groups + DeviceTraits.guaranteedGroups - 1) / DeviceTraits.guaranteedGroups
+    return GroupCount((groups + rows - 1) / rows, rows)
+  }
+}

@@ -1,0 +1,227 @@
+import GPU
+import Synchronization
+
+/// A program turned once into command buffers that are submitted again for every step.
+///
+/// A step is one submission of three command buffers: staging slot -> device inputs, the program, results -> read-back
+/// slot. Slots rotate, so the host fills and reads some while the device works on another; nothing is recorded,
+/// allocated or written to a descriptor per step.
+package final class Plan: Sendable {
+  package let layout: PlanLayout
+  package let device: Device
+  private let arena: Buffer?
+  private let staging: Buffer?
+  private let readback: Buffer?
+  private let slots: Int
+  private let program: CommandBuffer
+  private let before: [CommandBuffer]
+  private let after: [CommandBuffer]
+  private let profiler: Profiler?
+  private let state: Mutex<State>
+
+  private struct State {
+    var steps = 0
+    var tickets: [Ticket?]
+  }
+
+  /// Places memory, compiles kernels and records.
+  /// - Parameters:
+  ///   - blocks: the persistent buffers the graph names.
+  ///   - slots: how many steps may be in flight; results of a step can be read until `slots` further steps have run.
+  ///   - profiling: writes a time stamp after every op.
+  /// - Throws: `VulkanError`, among others when the memory needed is more than there is.
+  package init(
+    _ layout: PlanLayout, on device: Device, blocks: [String: Buffer], slots: Int = 3, profiling: Bool = false
+  ) throws(VulkanError) {
+    self.layout = layout
+    self.device = device
+    self.slots = slots
+    func buffer(_ bytes: Int, _ kind: BufferKind, _ label: String) throws(VulkanError) -> Buffer? {
+      bytes == 0 ? nil : try device.makeBuffer(bytes: bytes, kind: kind, label: label)
+    }
+    let arena = try buffer(layout.arenaBytes, .device, "arena")
+    let feed = try buffer(layout.feedBytes, .device, "inputs")
+    let constants = try buffer(layout.constantBytes, .device, "constants")
+    let staging = try buffer(layout.feedBytes * slots, .upload, "staging")
+    let readback = try buffer(layout.resultBytes * slots, .readback, "read-back")
+    self.arena = arena
+    self.staging = staging
+    self.readback = readback
+
+    let program = layout.program
+    func slice(_ value: Int) -> BufferSlice {
+      let bytes = program.types[value].bytes
+      func part(_ buffer: Buffer?, _ offset: Int) -> BufferSlice {
+        guard let buffer else { preconditionFailure("value \(value) has no memory") }
+        return buffer.slice(offset: offset, bytes: bytes)
+      }
+      switch layout.places[value] {
+      case .arena(let offset): return part(arena, offset)
+      case .feed(let offset): return part(feed, offset)
+      case .constants(let offset): return part(constants, offset)
+      case .block(let name, let offset):
+        guard let block = blocks[name] else { preconditionFailure("the plan was given no block named \(name)") }
+        return part(block, offset)
+      case nil: preconditionFailure("value \(value) has no place")
+      }
+    }
+
+    for (value, _) in layout.constants {
+      guard case .constant(let tensor) = program.sources[value] else { continue }
+      try device.upload(tensor.bytes, to: slice(value))
+    }
+
+    let profiler = profiling ? try Profiler(device: device, count: program.nodes.count + 1) : nil
+    self.profiler = profiler
+    self.program = try device.record { recorder throws(VulkanError) in
+      if let profiler { recorder.writeTimestamp(profiler, 0) }
+      for (step, node) in program.nodes.enumerated() {
+        let launch = layout.launches[step]
+        for dispatch in launch.dispatches {
+          let kernel = try device.kernel(dispatch.source, dispatch.constants)
+          let bindings = dispatch.operands.map { operand -> BoundResource in
+            let bound: BufferSlice
+            switch operand.place {
+            case .input(let i): bound = slice(node.inputs[i])
+            case .output(let i): bound = slice(node.outputs[i])
+            case .scratch(let i):
+              guard let arena else { preconditionFailure("\(node.op.name): scratch without an arena") }
+              bound = arena.slice(offset: layout.scratch[step][i], bytes: launch.scratch[i].bytes)
+            case .colocated:
+              guard let arena, let offset = layout.colocated[step], let colocation = node.op.colocated else {
+                preconditionFailure("\(node.op.name) has no colocated inputs")
+              }
+              bound = arena.slice(offset: offset, bytes: colocation.bytes)
+            case .unused: return .unused
+            }
+            return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
+          }
+          let groups = dispatch.groups
+          try recorder.dispatch(
+            kernel, bindings, push: dispatch.push, groups: (UInt32(groups.x), UInt32(groups.y), UInt32(groups.z)))
+        }
+        if let profiler { recorder.writeTimestamp(profiler, step + 1) }
+      }
+    }
+    var before: [CommandBuffer] = []
+    var after: [CommandBuffer] = []
+    for slot in 0..<slots {
+      if let staging, let feed {
+        before.append(
+          try device.record { recorder throws(VulkanError) in
+            let from = staging.slice(offset: slot * layout.feedBytes, bytes: layout.feedBytes)
+            try recorder.copy(from, to: feed.slice(offset: 0, bytes: layout.feedBytes))
+          })
+      }
+      if let readback {
+        after.append(
+          try device.record { recorder throws(VulkanError) in
+            for (value, offset) in zip(program.results, layout.resultOffsets) {
+              let from = slice(value)
+              try recorder.copy(
+                from, to: readback.slice(offset: slot * layout.resultBytes + offset, bytes: from.bytes))
+            }
+          })
+      }
+    }
+    self.before = before
+    self.after = after
+    state = Mutex(State(tickets: Array(repeating: nil, count: slots)))
+  }
+
+  package var dispatchCount: Int { program.dispatchCount }
+  package var barrierCount: Int { program.barrierCount }
+
+  /// Where the host writes the inputs of one step.
+  package struct Feed {
+    fileprivate let layout: PlanLayout
+    fileprivate let base: UnsafeMutableRawBufferPointer
+
+    /// Memory of the input `name`, nil if no result depends on it.
+    package subscript(name: String) -> UnsafeMutableRawBufferPointer? {
+      guard let feed = layout.feeds.first(where: { $0.name == name }) else { return nil }
+      let type = layout.program.types[feed.value]
+      return UnsafeMutableRawBufferPointer(rebasing: base[feed.offset..<feed.offset + type.count * type.dtype.bytes])
+    }
+
+    /// Copies `values` into the input `name`, if the plan reads it.
+    package func set<T: BitwiseCopyable>(_ name: String, _ values: [T]) {
+      guard let memory = self[name] else { return }
+      values.withUnsafeBytes {
+        precondition($0.count == memory.count, "input \(name) takes \(memory.count) bytes, given \($0.count)")
+        memory.copyMemory(from: $0)
+      }
+    }
+  }
+
+  /// A submitted step.
+  package struct Run: Sendable {
+    fileprivate let plan: Plan
+    fileprivate let slot: Int
+    package let ticket: Ticket
+
+    /// The bits of result `index`, when the device has finished the step.
+    package func words(_ index: Int = 0) throws(VulkanError) -> [UInt32] {
+      try ticket.wait()
+      let layout = plan.layout
+      let type = layout.program.types[layout.program.results[index]]
+      guard let bytes = plan.readback?.contents else { return [] }
+      let start = slot * layout.resultBytes + layout.resultOffsets[index]
+      return (0..<type.count).map { bytes.loadUnaligned(fromByteOffset: start + 4 * $0, as: UInt32.self) }
+    }
+
+    package func floats(_ index: Int = 0) throws(VulkanError) -> [Float] {
+      try words(index).map(Float.init(bitPattern:))
+    }
+  }
+
+  /// Submits one step; waits only for the step that used the same slot before.
+  package func run(feeding: (Feed) -> Void = { _ in }) throws(VulkanError) -> Run {
+    let (slot, earlier) = state.withLock { state in
+      defer { state.steps += 1 }
+      return (state.steps % slots, state.tickets[state.steps % slots])
+    }
+    try earlier?.wait()
+    if let staged = staging?.contents {
+      let range = slot * layout.feedBytes..<(slot + 1) * layout.feedBytes
+      feeding(Feed(layout: layout, base: UnsafeMutableRawBufferPointer(rebasing: staged[range])))
+    }
+    let commands = (before.isEmpty ? [] : [before[slot]]) + [program] + (after.isEmpty ? [] : [after[slot]])
+    let ticket = try device.submit(commands)
+    state.withLock { $0.tickets[slot] = ticket }
+    return Run(plan: self, slot: slot, ticket: ticket)
+  }
+
+  /// Seconds that each op of the last finished run took on the device; nil unless the plan was made for profiling.
+  package func opSeconds() throws(VulkanError) -> [(op: String, seconds: Double)]? {
+    guard let profiler else { return nil }
+    let times = try profiler.read()
+    return layout.program.nodes.enumerated().map { ($1.op.name, times[$0 + 1] - times[$0]) }
+  }
+
+  /// The contents of any value of the program after a run; meaningful for layouts without aliasing.
+  package func contents(of value: Int) throws(VulkanError) -> [Float] {
+    guard let arena, case .arena(let offset) = layout.places[value] else { return [] }
+    var floats = [Float](repeating: 0, count: layout.program.types[value].bytes / 4)
+    try floats.withUnsafeMutableBytes { (bytes) throws(VulkanError) in
+      try device.download(arena.slice(offset: offset, bytes: bytes.count), into: bytes)
+    }
+    return Array(floats.prefix(layout.program.types[value].count))
+  }
+}
+
+extension HostTensor {
+  /// The elements in device format, padded to whole 16-byte vectors.
+  package var bytes: [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(type.bytes)
+    for x in data {
+      switch type.dtype {
+      case .f32: withUnsafeBytes(of: Float(x)) { bytes.append(contentsOf: $0) }
+      case .u32: withUnsafeBytes(of: UInt32(x)) { bytes.append(contentsOf: $0) }
+      case .u8: bytes.append(UInt8(x))
+      }
+    }
+    return bytes + [UInt8](repeating: 0, count: type.bytes - bytes.count)
+  }
+}

@@ -1,0 +1,136 @@
+import GPU
+
+/// Everything about a plan that can be decided without a device: launches, placement in memory, cost. Pure.
+package struct PlanLayout: Sendable {
+  /// Where a value's bytes are.
+  package enum Place: Sendable {
+    case arena(offset: Int)
+    case feed(offset: Int)
+    case constants(offset: Int)
+    case block(name: String, offset: Int)
+  }
+
+  package let program: Program
+  package let launches: [Launch]
+  package let places: [Place?]
+  /// Arena offset of each scratch tensor of each node.
+  package let scratch: [[Int]]
+  /// Arena offset of each node's colocated range.
+  package let colocated: [Int?]
+  /// Inputs written by the host each step: name, value and offset in the feed.
+  package let feeds: [(name: String, value: Int, offset: Int)]
+  package let constants: [(value: Int, offset: Int)]
+  /// Offset of each result in a read-back slot.
+  package let resultOffsets: [Int]
+  package let arenaBytes: Int
+  package let feedBytes: Int
+  package let constantBytes: Int
+  package let resultBytes: Int
+
+  package var dispatchCount: Int { launches.reduce(0) { $0 + $1.dispatches.count } }
+
+  /// Device memory that a plan of this layout takes, without its persistent blocks.
+  package var bytes: Int { arenaBytes + feedBytes + constantBytes }
+
+  package var cost: Cost {
+    program.nodes.reduce(Cost(flops: 0, bytes: 0)) { sum, node in
+      sum + node.op.cost(node.inputs.map { program.types[$0] }, node.outputs.map { program.types[$0] })
+    }
+  }
+
+  /// - Parameter aliasing: false gives every value its own memory, so that all can be inspected after a run.
+  package init(_ program: Program, traits: DeviceTraits, aliasing: Bool = true) {
+    self.program = program
+    let types = program.types
+    launches = program.nodes.map { node in
+      node.op.launch(
+        LaunchSite(inputs: node.inputs.map { types[$0] }, outputs: node.outputs.map { types[$0] }, traits: traits))
+    }
+
+    var lastUse = [Int](repeating: -1, count: types.count)
+    var firstUse = [Int](repeating: -1, count: types.count)
+    var group = [Int?](repeating: nil, count: types.count)
+    for (step, node) in program.nodes.enumerated() {
+      for input in node.inputs { lastUse[input] = step }
+      for output in node.outputs {
+        firstUse[output] = step
+        lastUse[output] = max(lastUse[output], step)
+      }
+      if let colocation = node.op.colocated {
+        for input in node.inputs[colocation.first...] {
+          precondition(
+            group[input] == nil && firstUse[input] >= 0, "\(node.op.name): value \(input) cannot be colocated")
+          group[input] = step
+        }
+      }
+    }
+    let end = program.nodes.count
+    for result in program.results { lastUse[result] = end }
+
+    var requests: [MemoryPlan.Request] = []
+    func request(_ bytes: Int, _ first: Int, _ last: Int) -> Int {
+      requests.append(MemoryPlan.Request(bytes: bytes, first: aliasing ? first : 0, last: aliasing ? last : end))
+      return requests.count - 1
+    }
+    var requestOf = [Int?](repeating: nil, count: types.count)
+    var scratchRequests: [[Int]] = []
+    var groupRequests: [Int?] = []
+    for (step, node) in program.nodes.enumerated() {
+      for output in node.outputs where group[output] == nil {
+        requestOf[output] = request(types[output].bytes, step, lastUse[output])
+      }
+      scratchRequests.append(launches[step].scratch.map { request($0.bytes, step, step) })
+      groupRequests.append(
+        node.op.colocated.map { colocation in
+          let members = node.inputs[colocation.first...]
+          let last = members.map { lastUse[$0] }.max() ?? step
+          return request(colocation.bytes, members.map { firstUse[$0] }.min() ?? step, max(step, last))
+        })
+    }
+    let memory = MemoryPlan(requests)
+
+    var places = [Place?](repeating: nil, count: types.count)
+    for (value, r) in requestOf.enumerated() { places[value] = r.map { .arena(offset: memory.offsets[$0]) } }
+    for (step, node) in program.nodes.enumerated() {
+      guard let colocation = node.op.colocated, let r = groupRequests[step] else { continue }
+      for (input, offset) in zip(node.inputs[colocation.first...], colocation.offsets) {
+        places[input] = .arena(offset: memory.offsets[r] + offset)
+      }
+    }
+
+    var feeds: [(name: String, value: Int, offset: Int)] = []
+    var constants: [(value: Int, offset: Int)] = []
+    var feedBytes = 0
+    var constantBytes = 0
+    for value in Set(program.nodes.flatMap(\.inputs) + program.results).sorted() {
+      switch program.sources[value] {
+      case .input(let name):
+        places[value] = .feed(offset: feedBytes)
+        feeds.append((name, value, feedBytes))
+        feedBytes += MemoryPlan.aligned(types[value].bytes)
+      case .constant:
+        places[value] = .constants(offset: constantBytes)
+        constants.append((value, constantBytes))
+        constantBytes += MemoryPlan.aligned(types[value].bytes)
+      case .block(let name, let offset):
+        places[value] = .block(name: name, offset: offset * types[value].dtype.bytes)
+      case .node: break
+      }
+    }
+
+    var resultBytes = 0
+    resultOffsets = program.results.map { value in
+      defer { resultBytes += MemoryPlan.aligned(types[value].bytes) }
+      return resultBytes
+    }
+    self.places = places
+    self.feeds = feeds
+    self.constants = constants
+    self.feedBytes = feedBytes
+    self.constantBytes = constantBytes
+    self.resultBytes = resultBytes
+    scratch = scratchRequests.map { $0.map { memory.offsets[$0] } }
+    colocated = groupRequests.map { $0.map { memory.offsets[$0] } }
+    arenaBytes = memory.arenaBytes
+  }
+}
