@@ -60,11 +60,16 @@ final class GLSLCompiler {
     guard shaderc_result_get_compilation_status(result) == shaderc_compilation_status_success,
       let bytes = shaderc_result_get_bytes(result)
     else {
-      throw ShaderError(shaderc_result_get_error_message(result).map { String(cString: $0) } ?? "\(path):1: error: ?")
+      let message = shaderc_result_get_error_message(result).map { String(cString: $0) } ?? ""
+      throw ShaderError(message.isEmpty ? "\(path):1: error: shaderc gave no reason" : message.trimmed)
     }
     let spirv = UnsafeRawBufferPointer(start: bytes, count: shaderc_result_get_length(result))
     return ShaderModule(path: path, text: text, words: Array(spirv.bindMemory(to: UInt32.self)))
   }
+}
+
+extension String {
+  fileprivate var trimmed: String { trimmingCharacters(in: .whitespacesAndNewlines) }
 }
 
 /// Answers `#include "x.glsl"` from one folder.

@@ -54,8 +54,10 @@ struct SPIRV {
   private(set) var variables: [(id: UInt32, type: UInt32)] = []
 
   init(words: [UInt32]) {
+    let function: UInt32 = 54
     var next = 5
-    while next < words.count {
+    // All declarations come before the first function.
+    while next < words.count, words[next] & 0xffff != function {
       let length = Int(words[next] >> 16)
       read(opcode: words[next] & 0xffff, operands: Array(words[next + 1..<next + length]))
       next += length

@@ -99,7 +99,7 @@ struct ShaderInterface {
       }
     default: break
     }
-    throw module.error("\(name): only storage buffers, textureBuffer, samplerBuffer and imageBuffer are supported", at: name)
+    throw module.error("\(name): only storage buffers, textureBuffer, samplerBuffer and imageBuffer", at: name)
   }
 
   // MARK: Push constants

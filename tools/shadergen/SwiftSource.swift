@@ -88,7 +88,10 @@ private func literal(_ constant: ShaderInterface.Constant) -> String {
   case .bool: constant.bits == 0 ? "false" : "true"
   case .int: "\(Int32(bitPattern: constant.bits))"
   case .uint: "\(constant.bits)"
-  case .float: "Float(bitPattern: \(constant.bits))"
+  case .float:
+    // Decimal where Swift can read it back: not infinities and NaN.
+    Float(bitPattern: constant.bits).isFinite
+      ? "\(Float(bitPattern: constant.bits))" : "Float(bitPattern: \(constant.bits))"
   }
 }
 
