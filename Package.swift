@@ -36,6 +36,7 @@ let package = Package(
       name: "graft",
       dependencies: ["Distillation", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
+    .testTarget(name: "ShaderGenTests", dependencies: ["shadergen"]),
     .testTarget(name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage"]),
     .testTarget(name: "OpTests", dependencies: ["Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
