@@ -1,3 +1,4 @@
+import Random
 import Synchronization
 
 /// Which samples make up the batch of a step: a pure function of the step, so a resumed run sees what it would have seen.
