@@ -1,24 +1,12 @@
-<<<<<<< HEAD
-/// Element formats of texel-buffer views.
-package enum TexelFormat: Sendable, Hashable {
-  case rgba32f, r32f, rgba32ui, r32ui, r8ui
-=======
 import CVulkan
 
 /// How a texel buffer reads bytes; the shader's `layout(…)` qualifier has the same name.
 package enum TexelFormat: Sendable, Hashable, CaseIterable {
   case rgba32f, r32f, rgba16f, rgba32ui, r32ui, r32i, rgba8ui, r8ui
->>>>>>> gpu
 
   package var bytes: Int {
     switch self {
     case .rgba32f, .rgba32ui: 16
-<<<<<<< HEAD
-    case .r32f, .r32ui: 4
-    case .r8ui: 1
-    }
-  }
-=======
     case .rgba16f: 8
     case .r32f, .r32ui, .r32i, .rgba8ui: 4
     case .r8ui: 1
@@ -37,5 +25,4 @@ package enum TexelFormat: Sendable, Hashable, CaseIterable {
     case .r8ui: VK_FORMAT_R8_UINT
     }
   }
->>>>>>> gpu
 }
