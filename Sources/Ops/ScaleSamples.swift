@@ -33,7 +33,7 @@ package struct ScaleSamples: Op {
   }
 
   package static let cases = [[1], [7], [3, 43], [5, 17, 8], [2, 5, 13]].map { (extents: [Int]) in
-    OpCase("\(Shape(extents))", ScaleSamples(), [.init(Shape(extents)), .init([extents[0]])])
+    OpCase("\(Shape(extents))", ScaleSamples(), [.init(Shape(extents)), .init([extents[0]], isDifferentiated: false)])
   }
 }
 

@@ -1,5 +1,6 @@
 import Graph
 import Kernels
+import Random
 
 /// Uniform numbers in [0, 1): state u32 [8] -> [count]. Word 0 of the state is the step, words 4 and 5 are the seed.
 ///
@@ -28,7 +29,7 @@ package struct Uniform: Op {
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let state = inputs[0].data.map(UInt32.init)
     let numbers = (0..<UInt32(count)).map { i in
-      Double(philox4x32(counter: [i, state[0], stream, 0], key: [state[4], state[5]])[0] >> 8) / 16_777_216
+      Double(CounterRandom.philox(counter: [i, state[0], stream, 0], key: [state[4], state[5]])[0] >> 8) / 16_777_216
     }
     return [HostTensor([count], numbers)]
   }
@@ -45,16 +46,4 @@ extension Graph {
   package func uniform(count: Int, stream: UInt32, state: Value) throws(ShapeError) -> Value {
     try apply(Uniform(count: count, stream: stream), to: [state])[0]
   }
-}
-
-/// Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
-func philox4x32(counter: SIMD4<UInt32>, key: SIMD2<UInt32>) -> SIMD4<UInt32> {
-  var (counter, key) = (counter, key)
-  for _ in 0..<10 {
-    let a = (0xD251_1F53 as UInt32).multipliedFullWidth(by: counter.x)
-    let b = (0xCD9E_8D57 as UInt32).multipliedFullWidth(by: counter.z)
-    counter = [b.high ^ counter.y ^ key.x, b.low, a.high ^ counter.w ^ key.y, a.low]
-    key &+= [0x9E37_79B9, 0xBB67_AE85]
-  }
-  return counter
 }
