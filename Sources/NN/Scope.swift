@@ -27,13 +27,13 @@ package struct ParameterLayout: Sendable {
   /// Elements without padding.
   package var elements: Int { entries.reduce(0) { $0 + $1.parameter.shape.count } }
 
-  /// The starting values. Each stored tensor has its own stream, keyed by seed, block and name, so adding, removing or
+  /// The starting values. Each stored tensor has its own stream, keyed by seed, `stream` and name, so adding, removing or
   /// reordering modules changes no other tensor.
-  package func initialValues(seed: UInt64) -> [Float] {
+  package func initialValues(seed: UInt64, stream: String) -> [Float] {
     var values = [Float](repeating: 0, count: count)
     for entry in entries {
       for part in entry.parameter.parts {
-        var random = CounterRandom(seed: seed, stream: "init \(block) \(part.name)")
+        var random = CounterRandom(seed: seed, stream: "init \(stream) \(part.name)")
         for i in part.range {
           switch entry.initializer {
           case .zeros: break

@@ -1,9 +1,9 @@
 import Foundation
 
-/// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+/// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
 ///
-/// The key is the seed; the upper half of the 128-bit counter is a hash of the stream's name, the lower half a position.
-/// So any position of any stream can be had at once, and streams of one seed do not overlap.
+/// The key is the seed; the 128-bit counter is a hash of the stream's name (upper half) and a position (lower half). So
+/// any position of any stream can be had at once, and streams of one seed do not overlap.
 package struct CounterRandom: Sendable {
   private let seed: UInt64
   private let stream: UInt64

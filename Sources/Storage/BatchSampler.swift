@@ -1,7 +1,8 @@
 import Random
 import Synchronization
 
-/// Which samples make up the batch of a step: a pure function of the step, so a resumed run sees what it would have seen.
+/// Which samples make up the batch of a step: a pure function of the step, so a resumed run draws what it would have
+/// drawn uninterrupted.
 ///
 /// Each epoch visits the samples in an order of its own. What does not fill a last batch is left out of that epoch.
 package struct BatchSampler: Sendable {
@@ -35,7 +36,7 @@ package struct BatchSampler: Sendable {
   }
 }
 
-/// Remembers one epoch's order: 60,000 samples take a millisecond to shuffle, too long to do at each step.
+/// Remembers one epoch's order: shuffling 60,000 samples takes a millisecond, too long for each step.
 private final class CurrentEpoch: Sendable {
   private let memory = Mutex<(epoch: Int, order: [Int])?>(nil)
 

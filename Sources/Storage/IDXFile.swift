@@ -3,7 +3,7 @@ import Foundation
 
 /// An array of unsigned bytes in LeCun's IDX format (yann.lecun.com/exdb/mnist), gzip-compressed or plain.
 ///
-/// Big-endian: 0x00 0x00, type 0x08, number of dimensions, each dimension as UInt32, then the elements, last axis fastest.
+/// Big-endian: 0x00 0x00, type 0x08, number of dimensions, each dimension as UInt32, then the elements, row-major.
 package struct IDXFile: Sendable {
   package let dimensions: [Int]
   package let bytes: [UInt8]

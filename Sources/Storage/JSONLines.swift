@@ -45,8 +45,8 @@ package struct JSONLines: Sendable {
     return rows
   }
 
-  /// Removes the first row for which `isPast` is true and all that follow it: what a run wrote after the checkpoint that
-  /// it is resumed from.
+  /// Removes the first row for which `isPast` is true and all that follow it: what a run wrote after the checkpoint
+  /// that it is resumed from.
   package func truncate<Row: Decodable>(
     _ type: Row.Type = Row.self, from isPast: (Row) -> Bool
   ) throws(StorageError) {

@@ -1,7 +1,7 @@
 import CZlib
 import Foundation
 
-/// A file mapped read-only. Files written by `AtomicFile` are replaced, never changed in place, so a mapping stays valid.
+/// A file mapped read-only. `AtomicFile` replaces files and never changes them in place, so a mapping stays valid.
 final class MappedFile: Sendable {
   let path: String
   /// Unsafe because the compiler cannot know that the memory is read-only and lives until `deinit`, which it does.

@@ -68,10 +68,9 @@ import Testing
   /// The real thing, where a file system may be mounted.
   @Test func fullDiskLeavesTheOldFile() throws {
     guard mount("tmpfs", directory.path, "tmpfs", 0, "size=256k") == 0 else {
-      print("skipped: mounting a tmpfs is not permitted here (errno \(errno))")
-      return
+      try Test.cancel("mounting a tmpfs is not permitted here (errno \(errno))")
     }
-    defer { umount(directory.path) }
+    defer { umount2(directory.path, Int32(MNT_DETACH)) }
     let path = try directory.file("model")
     let small = [(name: "a", shape: [4], values: TensorBytes.floats([1, 2, 3, 4]))]
     let large = [(name: "a", shape: [1 << 20], values: TensorBytes.floats([Float](repeating: 1, count: 1 << 20)))]

@@ -65,4 +65,19 @@ import Testing
     let error = storageError(naming: "no space left on device while writing /dev/full") { try log.append(["a": 1.0]) }
     #expect(error != nil)
   }
+
+  /// The part of a line that still fitted is taken back, so the log stays whole.
+  @Test func halfWrittenLineIsTakenBack() async throws {
+    let line = Array("{\"a\":1}\n".utf8)
+    let path = try directory.file("metrics.jsonl", line)
+    await #expect(processExitsWith: .success) { [path = path as String] in
+      signal(SIGXFSZ, SIG_IGN)
+      let log = try JSONLines(path)
+      var limit = rlimit(rlim_cur: 12, rlim_max: 12)
+      setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+      do throws(StorageError) { try log.append(["b": 2.0]) } catch { exit(0) }
+      exit(1)
+    }
+    #expect(try bytes(of: path) == line)
+  }
 }

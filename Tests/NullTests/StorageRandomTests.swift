@@ -57,10 +57,9 @@ import Testing
     var counts = [Int](repeating: 0, count: 6)
     for _ in 0..<60_000 { counts[random.below(6)] += 1 }
     #expect(counts.allSatisfy { abs($0 - 10_000) < 400 })
-    // A bound just above 2^31 makes rejection common; without it the lower third would be twice as likely.
-    let bound = 3 << 30
-    let low = (0..<9_000).count { _ in random.below(bound) < 1 << 30 }
-    #expect(abs(low - 3_000) < 200)
+    // Without rejection, half of the numbers below 3/4 of 2^32 would be multiples of 3.
+    let threes = (0..<9_000).count { _ in random.below(3 << 30).isMultiple(of: 3) }
+    #expect(abs(threes - 3_000) < 200)
     #expect(random.below(1) == 0)
   }
 
