@@ -145,7 +145,7 @@ package final class Plan: Sendable {
     }
 
     /// Copies `values` into the input `name`, if the plan reads it.
-    package func set<T: BitwiseCopyable>(_ name: String, _ values: [T]) {
+    package func set<T: BitwiseCopyable>(_ name: String, _ values: ArraySlice<T>) {
       guard let memory = self[name] else { return }
       values.withUnsafeBytes {
         precondition($0.count == memory.count, "input \(name) takes \(memory.count) bytes, given \($0.count)")
