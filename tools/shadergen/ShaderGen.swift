@@ -1,0 +1,61 @@
+import Foundation
+
+/// `shadergen LIST.swift (SHADER.comp KERNEL.swift)...`: compiles each shader and writes its kernel as Swift source,
+/// then the list of all kernels. Includes come from the folder `include` beside the shader.
+@main
+struct ShaderGen {
+  static func main() {
+    let arguments = CommandLine.arguments.dropFirst().map { URL(fileURLWithPath: $0) }
+    guard arguments.count % 2 == 1 else {
+      report("usage: shadergen LIST.swift (SHADER.comp KERNEL.swift)...")
+      exit(64)
+    }
+    let compiler = GLSLCompiler()
+    var kernels: [String] = []
+    var failed = false
+    for i in stride(from: 1, to: arguments.count, by: 2) {
+      let (shader, output) = (arguments[i], arguments[i + 1])
+      let type = output.deletingPathExtension().lastPathComponent
+      kernels.append(type)
+      do {
+        let module = try compiler.compile(shader)
+        let interface = try ShaderInterface(of: module)
+        try write(swiftSource(type: type, module: module, interface: interface), to: output)
+      } catch {
+        failed = true
+        report(error.description)
+      }
+    }
+    do {
+      try write(swiftList(of: kernels), to: arguments[0])
+    } catch {
+      failed = true
+      report(error.description)
+    }
+    exit(failed ? 1 : 0)
+  }
+
+  /// Leaves an unchanged file alone, so that only kernels that changed are compiled again.
+  private static func write(_ text: String, to url: URL) throws(ShaderError) {
+    let data = Data(text.utf8)
+    if (try? Data(contentsOf: url)) == data { return }
+    do {
+      try data.write(to: url, options: .atomic)
+    } catch {
+      throw ShaderError("\(url.path): error: cannot write: \(error.localizedDescription)")
+    }
+  }
+
+  private static func report(_ line: String) {
+    FileHandle.standardError.write(Data((line + "\n").utf8))
+  }
+}
+
+/// One or more lines `path:line: error: what`.
+struct ShaderError: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) {
+    self.description = description
+  }
+}

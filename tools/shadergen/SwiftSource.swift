@@ -1,0 +1,105 @@
+import Foundation
+
+/// The Swift file of one kernel.
+func swiftSource(type: String, module: ShaderModule, interface: ShaderInterface) -> String {
+  let shader = URL(fileURLWithPath: module.path).deletingPathExtension().lastPathComponent
+  let bindings = interface.bindings.map {
+    "\n      .init(index: \($0.index), name: \"\($0.name)\", kind: .\($0.kind), access: .\($0.access)),"
+  }
+  let base64 = module.words.withUnsafeBytes { Data($0).base64EncodedString() }
+  return """
+    // Generated from \(module.path).
+
+    package enum \(type): ComputeKernel {
+      package static let source = KernelSource(
+        name: "\(shader)",
+        bindings: [\(bindings.joined())
+        ],
+        pushConstantBytes: \(interface.pushBytes),
+        base64: "\(base64)"
+      )
+
+    \(pushSource(interface.push))
+
+    \(constantsSource(interface.constants))
+    }
+
+    """
+}
+
+/// The Swift file that lists all kernels.
+func swiftList(of types: [String]) -> String {
+  """
+  extension KernelSource {
+    /// Every shader of the package, by name.
+    package static let all: [KernelSource] = [
+  \(types.map { "    \($0).source,\n" }.joined())  ]
+  }
+
+  """
+}
+
+private func pushSource(_ members: [ShaderInterface.PushMember]) -> String {
+  if members.isEmpty { return "  package typealias Push = NoPush" }
+  return structSource(
+    "Push: PushConstants", members.map { (name: $0.name, declaration: "`\($0.name)`: \($0.swiftType)") }, extra: "")
+}
+
+private func constantsSource(_ constants: [ShaderInterface.Constant]) -> String {
+  if constants.isEmpty { return "  package typealias Constants = NoConstants" }
+  let members = constants.map {
+    (name: $0.name, declaration: "`\($0.name)`: \(swiftType($0.scalar)) = \(literal($0))")
+  }
+  let entries = constants.map { "        .init(id: \($0.id), bits: \(bits(of: $0))),\n" }
+  return structSource(
+    "Constants: SpecializationConstants", members,
+    extra: """
+
+
+          package var entries: [SpecializationEntry] {
+            [
+      \(entries.joined())      ]
+          }
+      """)
+}
+
+/// A struct with its memberwise initialiser; backticks, because GLSL's names may be Swift's keywords.
+private func structSource(_ head: String, _ members: [(name: String, declaration: String)], extra: String) -> String {
+  """
+    package struct \(head) {
+  \(members.map { "    package var \($0.declaration)\n" }.joined())
+      package init(\(members.map(\.declaration).joined(separator: ", "))) {
+  \(members.map { "      self.`\($0.name)` = `\($0.name)`\n" }.joined())    }\(extra)
+    }
+  """
+}
+
+private func swiftType(_ scalar: SPIRV.Scalar) -> String {
+  switch scalar {
+  case .bool: "Bool"
+  case .int: "Int32"
+  case .uint: "UInt32"
+  case .float: "Float"
+  }
+}
+
+private func literal(_ constant: ShaderInterface.Constant) -> String {
+  switch constant.scalar {
+  case .bool: constant.bits == 0 ? "false" : "true"
+  case .int: "\(Int32(bitPattern: constant.bits))"
+  case .uint: "\(constant.bits)"
+  case .float:
+    // Decimal where Swift can read it back: not infinities and NaN.
+    Float(bitPattern: constant.bits).isFinite
+      ? "\(Float(bitPattern: constant.bits))" : "Float(bitPattern: \(constant.bits))"
+  }
+}
+
+private func bits(of constant: ShaderInterface.Constant) -> String {
+  switch constant.scalar {
+  case .bool: "`\(constant.name)` ? 1 : 0"
+  case .int: "UInt32(bitPattern: `\(constant.name)`)"
+  case .uint: "`\(constant.name)`"
+  case .float: "`\(constant.name)`.bitPattern"
+  }
+}
