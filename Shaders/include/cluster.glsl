@@ -1,0 +1,30 @@
+// Clusters: CLUSTER (a power of two) neighbouring lanes of a subgroup that share one row or tile.
+// The includer declares `layout(constant_id = N) const uint CLUSTER = 8;` before the #include; the workgroup size is a
+// multiple of the subgroup size and the host passes DeviceTraits.cluster. Every lane must be active.
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+// Lane within the cluster. No assumption is made on how gl_LocalInvocationID maps to lanes.
+uint cluster_lane() { return gl_SubgroupInvocationID % CLUSTER; }
+
+// Cluster within the workgroup, 0 ..< workgroup size / CLUSTER.
+uint cluster_index() { return gl_SubgroupID * (gl_SubgroupSize / CLUSTER) + gl_SubgroupInvocationID / CLUSTER; }
+
+// The sum over the cluster's lanes, in every lane, in the order of a butterfly: the same bits in all of them.
+#define CLUSTER_SUM(T) \
+  T cluster_sum(T x) { \
+    if (CLUSTER > 1) x += subgroupShuffleXor(x, 1); \
+    if (CLUSTER > 2) x += subgroupShuffleXor(x, 2); \
+    if (CLUSTER > 4) x += subgroupShuffleXor(x, 4); \
+    return x; \
+  }
+CLUSTER_SUM(float)
+CLUSTER_SUM(vec2)
+CLUSTER_SUM(vec4)
+
+float cluster_max(float x) {
+  if (CLUSTER > 1) x = max(x, subgroupShuffleXor(x, 1));
+  if (CLUSTER > 2) x = max(x, subgroupShuffleXor(x, 2));
+  if (CLUSTER > 4) x = max(x, subgroupShuffleXor(x, 4));
+  return x;
+}
