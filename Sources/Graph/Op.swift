@@ -63,6 +63,13 @@ package struct Pullback {
   package let cotangents: [Value?]
   /// Which inputs a gradient is wanted for.
   package let needs: [Bool]
+
+  package init(inputs: [Value], outputs: [Value], cotangents: [Value?], needs: [Bool]) {
+    self.inputs = inputs
+    self.outputs = outputs
+    self.cotangents = cotangents
+    self.needs = needs
+  }
 }
 
 /// `inputs` from `first` on are placed at `offsets` (bytes) in one range of `bytes`; dispatches see it as
@@ -132,14 +139,18 @@ package struct OpCase: Sendable {
   package let tolerance: Double
   /// Whether the gradient rule is checked.
   package let checksGradient: Bool
+  /// How many of the outputs, from the first on, have a gradient; the others only serve the gradient rule.
+  package let differentiatedOutputs: Int
 
   package init(
-    _ name: String, _ op: any Op, _ inputs: [Input], tolerance: Double = 1e-5, checksGradient: Bool = true
+    _ name: String, _ op: any Op, _ inputs: [Input], tolerance: Double = 1e-5, checksGradient: Bool = true,
+    differentiatedOutputs: Int = .max
   ) {
     self.name = name
     self.op = op
     self.inputs = inputs
     self.tolerance = tolerance
     self.checksGradient = checksGradient
+    self.differentiatedOutputs = differentiatedOutputs
   }
 }

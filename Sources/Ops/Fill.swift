@@ -13,7 +13,7 @@ package struct Fill: Op {
     let vectors = (shape.count + 3) / 4
     return Launch([
       Dispatch(
-        FillKernel.self, push: .init(count4: UInt32(vectors), value: value), [.output(0)],
+        FillKernel.self, constants: .init(), push: .init(count4: UInt32(vectors), value: value), [.output(0)],
         groups: .linear(vectors, perGroup: 64))
     ])
   }

@@ -59,7 +59,9 @@ package struct LayerNorm: Op {
 
   package static let cases = [[1, 2], [3, 7], [2, 17, 64], [9, 12], [5, 129], [3, 768]].map { (extents: [Int]) in
     let shape = Shape(extents)
-    return OpCase("\(shape)", LayerNorm(eps: 1e-3), [.init(shape), .init([shape.last]), .init([shape.last])])
+    return OpCase(
+      "\(shape)", LayerNorm(eps: 1e-3), [.init(shape), .init([shape.last]), .init([shape.last])],
+      differentiatedOutputs: 1)
   }
 }
 
