@@ -25,18 +25,20 @@ let package = Package(
     .plugin(name: "ShaderPlugin", capability: .buildTool(), dependencies: ["shadergen"], path: "tools/ShaderPlugin"),
     .target(name: "Kernels", path: "Shaders", plugins: ["ShaderPlugin"]),
 
+    .target(name: "Random"),
     .target(name: "GPU", dependencies: ["CVulkan", "Kernels"]),
     .target(name: "Graph", dependencies: ["GPU", "Kernels"]),
-    .target(name: "Ops", dependencies: ["Graph", "Kernels", "GPU"]),
-    .target(name: "NN", dependencies: ["Ops", "Graph"]),
+    .target(name: "Ops", dependencies: ["Graph", "Kernels", "GPU", "Random"]),
+    .target(name: "NN", dependencies: ["Ops", "Graph", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
-    .target(name: "Storage", dependencies: ["CZlib"]),
+    .target(name: "Storage", dependencies: ["CZlib", "Random"]),
     .target(name: "Distillation", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
     .executableTarget(
       name: "graft",
       dependencies: ["Distillation", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
-    .testTarget(name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage"]),
+    .testTarget(name: "ShaderGenTests", dependencies: ["shadergen"]),
+    .testTarget(name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests", dependencies: ["Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),

@@ -115,10 +115,13 @@ package struct OpCase: Sendable {
   package struct Input: Sendable {
     package let type: TensorType
     package let fill: Fill
+    /// Whether the op owes a gradient for it; it owes none for integers and for what it treats as given (a teacher's logits).
+    package let isDifferentiated: Bool
 
-    package init(_ shape: Shape, _ dtype: DType = .f32, _ fill: Fill = .normal(1)) {
+    package init(_ shape: Shape, _ dtype: DType = .f32, _ fill: Fill = .normal(1), isDifferentiated: Bool = true) {
       type = TensorType(shape, dtype)
       self.fill = fill
+      self.isDifferentiated = isDifferentiated && dtype == .f32
     }
   }
 
@@ -127,7 +130,7 @@ package struct OpCase: Sendable {
   package let inputs: [Input]
   /// Largest allowed |device - reference|, relative to max(1, max|reference|) of the tensor.
   package let tolerance: Double
-  /// Whether the gradient rule is checked; only f32 inputs are differentiated.
+  /// Whether the gradient rule is checked.
   package let checksGradient: Bool
 
   package init(

@@ -1,0 +1,36 @@
+# One entry for a person and for CI. Needs Swift 6.3 on PATH and Debian 12, or its packages by their names elsewhere.
+.DEFAULT_GOAL := help
+.PHONY: help setup build test demo bench fmt lint clean
+
+SWIFT ?= swift
+SOURCES := Package.swift Sources Tests tools Shaders
+# A software driver compiles each kernel to machine code; keeping that makes the second run of the tests much shorter.
+export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/.build/mesa-cache
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install the system packages that are missing (apt, root)
+	@tools/setup.sh
+
+build: setup ## build the release binary, .build/release/graft
+	$(SWIFT) build -c release --product graft
+
+test: setup ## run every test (debug build, validation layers on)
+	$(SWIFT) test --disable-xctest
+
+demo: build ## train the small recipe from start to end
+	.build/release/graft run recipes/fashion-vmoe.yml
+
+bench: build ## time the kernels and whole steps, beside other systems
+	@tools/setup.sh --bench
+	.build/release/graft bench
+
+fmt: ## format the Swift sources in place
+	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)
+
+lint: ## check the format; any finding fails
+	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
+
+clean: ## remove everything that was built
+	rm -rf .build

@@ -1,0 +1,56 @@
+#version 450
+// AdamW over a whole block of count4 vectors. Parameters and moments are read as texels (much faster on CPU drivers) and
+// written as storage; each invocation reads only what it writes itself, so the two views never race.
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "adamw.glsl"
+layout(local_size_x = 64) in;
+layout(binding = 0) uniform textureBuffer old_p;
+layout(binding = 1) uniform textureBuffer old_m;
+layout(binding = 2) uniform textureBuffer old_v;
+layout(binding = 3) uniform textureBuffer g;
+layout(binding = 4) uniform utextureBuffer table;
+layout(binding = 5) uniform utextureBuffer state;  // step, then as float bits: learning rate, 1 - beta1^t, 1 - beta2^t
+layout(binding = 6) uniform utextureBuffer status;
+layout(binding = 7) uniform textureBuffer norm;
+layout(binding = 8) writeonly buffer P { vec4 p[]; };
+layout(binding = 9) writeonly buffer M { vec4 m[]; };
+layout(binding = 10) writeonly buffer V { vec4 v[]; };
+layout(push_constant) uniform Push {
+  uint count4;
+  float take1;  // 1 - beta1
+  float keep2;  // beta2
+  float take2;  // 1 - beta2
+  float eps;
+  float weight_decay;
+  float max_norm;  // 0: no clipping
+};
+const uint VECTORS = 4;
+
+void main() {
+  float rate = uintBitsToFloat(texelFetch(state, 1).x);
+  float step_size = rate / uintBitsToFloat(texelFetch(state, 2).x);
+  float correction = inversesqrt(uintBitsToFloat(texelFetch(state, 3).x));
+  float scale = max_norm > 0 ? min(1, max_norm / (texelFetch(norm, 0).x + 1e-6)) : 1;
+  bool runs = texelFetch(status, 0).x == 0;
+
+  uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
+  uint first = group * gl_WorkGroupSize.x * VECTORS + gl_LocalInvocationID.x;
+  [[unroll]] for (uint j = 0; j < VECTORS; j++) {
+    uint i = first + j * gl_WorkGroupSize.x;
+    int held = int(min(i, count4 - 1));
+    uint word = texelFetch(table, held / 16).x;
+    bvec4 own = owned(word, held);
+    vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held), v0 = texelFetch(old_v, held);
+    vec4 x = texelFetch(g, held) * scale;
+    vec4 m1 = m0 + take1 * (x - m0);
+    vec4 v1 = keep2 * v0 + take2 * (x * x);
+    float keep = (word & DECAYS) == 0 ? 1 : 1 - rate * weight_decay;
+    vec4 p1 = keep * p0 - step_size * (m1 / (sqrt(v1) * correction + eps));
+    if (runs && i < count4) {
+      p[i] = mix(p0, p1, own);
+      m[i] = mix(m0, m1, own);
+      v[i] = mix(v0, v1, own);
+    }
+  }
+}

@@ -1,0 +1,40 @@
+import Graph
+import NN
+
+/// The student, assembled from its modules, is trained end to end. As a control it starts from scratch, or from modules
+/// that had no teacher.
+package struct E2E: Phase {
+  package enum Start: Sendable, Hashable {
+    case modules(String)
+    case scratch
+  }
+
+  package let name = PhaseName.E2E
+  package let block: String
+  package let start: Start
+  /// Replaces the recipe's settings, for controls of another length.
+  package let settings: PhaseSettings?
+
+  package init(block: String = "student", start: Start = .modules("student"), settings: PhaseSettings? = nil) {
+    self.block = block
+    self.start = start
+    self.settings = settings
+  }
+
+  package func task(_ recipe: Recipe) -> TrainingTask {
+    let settings = settings ?? recipe.settings(.E2E)
+    let student = recipe.student(block: block, dropPath: settings.dropPath)
+    let origin: TrainingTask.Origin =
+      switch start {
+      case .modules(let name): .modules(name)
+      case .scratch: .fresh(as: "student")
+      }
+    let block = block
+    return TrainingTask(
+      name: block == "student" ? "E2E" : "E2E \(block)", dataStream: "E2E", settings: settings,
+      units: [.init(model: student, isTrained: true, origin: origin)]
+    ) { (step) throws(ShapeError) in
+      [try step.classification(student(step.images, step.pass("student", training: true)), trains: block)]
+    }
+  }
+}

@@ -1,0 +1,19 @@
+import Graph
+import NN
+
+/// The teacher, assembled from its incubated modules, is tuned as a whole.
+package struct FT: Phase {
+  package let name = PhaseName.FT
+  package init() {}
+
+  package func task(_ recipe: Recipe) -> TrainingTask {
+    let settings = recipe.settings(.FT)
+    let teacher = recipe.teacher(dropPath: settings.dropPath)
+    return TrainingTask(
+      name: "FT", dataStream: "FT", settings: settings,
+      units: [.init(model: teacher, isTrained: true, origin: .modules("teacher"))]
+    ) { (step) throws(ShapeError) in
+      [try step.classification(teacher(step.images, step.pass("teacher", training: true)), trains: "teacher")]
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import Graph
+import Models
+import NN
+import Ops
+
+/// Module-to-module knowledge distillation (arXiv 2402.16918, section 3.2): student module i learns inside the frozen meta
+/// model, from the labels and from the logits that the teacher's module i gets in the same place.
+package struct M2mKD: Phase {
+  package let name = PhaseName.m2mKD
+  package let pairs: [Int]
+  /// Block of the student modules; the control without a teacher has its own.
+  package let block: String
+  /// Weight of the teacher's term; nil takes the recipe's. At 0 no teacher is computed.
+  package let alpha: Double?
+
+  package init(pairs: [Int], block: String = "student", alpha: Double? = nil) {
+    self.pairs = pairs
+    self.block = block
+    self.alpha = alpha
+  }
+
+  package func task(_ recipe: Recipe) -> TrainingTask {
+    let settings = recipe.settings(.m2mKD)
+    let distillation = recipe.distillation
+    let alpha = alpha ?? distillation.alpha
+    let meta = recipe.frozenMeta
+    let teacher =
+      alpha > 0
+      ? TrainingTask.Unit(model: recipe.teacher(), isTrained: false, origin: .checkpoint("teacher")) : nil
+    let modules = pairs.map { recipe.studentModule($0, block: block, dropPath: settings.dropPath) }
+    let units = zip(pairs, modules).map {
+      TrainingTask.Unit(model: $1, isTrained: true, origin: .fresh(as: "student.\($0)"))
+    }
+    return TrainingTask(
+      name: block == "student" ? "m2mKD" : "m2mKD \(block)", dataStream: "m2mKD", settings: settings,
+      units: [meta] + (teacher.map { [$0] } ?? []) + units
+    ) { (step) throws(ShapeError) in
+      var frame = MetaFrame(meta.model, step)
+      var objectives: [Objective] = []
+      for (pair, module) in zip(pairs, modules) {
+        let input = try frame.prefix(pair)
+        var taught: Value?
+        if let teacher {
+          let output = try teacher.model.stages[pair](input, step.pass("teacher.\(pair)", training: false))
+          taught = try frame.suffix(after: pair, output)
+        }
+        let output = try module(input, step.pass("student.\(pair)", training: true))
+        let rows = try frame.suffix(after: pair, output).distillationLoss(
+          targets: step.labels, teacher: taught, kind: taught == nil ? .none : distillation.kind, alpha: alpha,
+          tau: distillation.tau, labelSmoothing: step.labelSmoothing)
+        objectives.append(
+          Objective(block: module.layout.block, loss: rows.loss, base: rows.base, distillation: rows.kd))
+      }
+      return objectives
+    }
+  }
+}

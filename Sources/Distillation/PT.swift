@@ -1,0 +1,19 @@
+import Graph
+import NN
+
+/// Pre-training of the meta model.
+package struct PT: Phase {
+  package let name = PhaseName.PT
+  package init() {}
+
+  package func task(_ recipe: Recipe) -> TrainingTask {
+    let settings = recipe.settings(.PT)
+    let meta = recipe.meta(dropPath: settings.dropPath)
+    return TrainingTask(
+      name: "PT", dataStream: "PT", settings: settings,
+      units: [.init(model: meta, isTrained: true, origin: .fresh(as: "meta"))]
+    ) { (step) throws(ShapeError) in
+      [try step.classification(meta(step.images, step.pass("meta", training: true)), trains: "meta")]
+    }
+  }
+}

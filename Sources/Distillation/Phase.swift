@@ -1,0 +1,17 @@
+import Models
+
+/// A phase of the pipeline turns a recipe into a task; the trainer runs any task.
+package protocol Phase: Sendable {
+  var name: PhaseName { get }
+  func task(_ recipe: Recipe) -> TrainingTask
+}
+
+extension Recipe {
+  package func settings(_ phase: PhaseName) -> PhaseSettings {
+    guard let settings = phases[phase] else { preconditionFailure("a recipe has all phases") }
+    return settings
+  }
+
+  /// Frozen and shared by every module that is taught inside it.
+  var frozenMeta: TrainingTask.Unit { .init(model: meta(), isTrained: false, origin: .checkpoint("meta")) }
+}

@@ -1,0 +1,264 @@
+import Foundation
+import Models
+import NN
+import Ops
+
+/// Every number of a run, read from YAML.
+package struct Recipe: Sendable {
+  package let name: String
+  /// The recipe as it was understood, defaults included.
+  package let yaml: String
+
+  package let data: DataSettings
+  package let task: ImageTask
+  /// Width of meta model and teacher: their modules stand in for each other, so it is one.
+  package let width: TransformerWidth
+  package let metaDepths: [Int]
+  package let teacherDepths: [Int]
+  package let student: StudentSettings
+  package let optimizer: OptimizerSettings
+  package let labelSmoothing: Double
+  package let phases: [PhaseName: PhaseSettings]
+  package let distillation: DistillationSettings
+  package let controls: ControlSettings
+  package let checkpointEvery: Int
+
+  /// Modules a model is divided into, and so teaching pairs.
+  package var pairs: Int { metaDepths.count }
+}
+
+package enum PhaseName: String, Sendable, CaseIterable {
+  case PT, MT, FT, m2mKD, E2E
+}
+
+package struct DataSettings: Sendable {
+  package enum Kind: String, Sendable, CaseIterable {
+    case fashionMNIST = "fashion-mnist"
+    case imageNet = "imagenet"
+  }
+
+  package let kind: Kind
+  package let directory: String
+  /// Training images set aside to choose by.
+  package let validation: Int
+
+  /// Images left to train on, by the published sizes of the sets.
+  package var trainingImages: Int {
+    (kind == .fashionMNIST ? 60_000 : 1_281_167) - validation
+  }
+}
+
+package struct StudentSettings: Sendable {
+  package let width: TransformerWidth
+  package let depths: [Int]
+  package let experts: BlockOptions.Experts
+  /// Keep the stitches between modules in the assembled student. The paper drops them by default.
+  package let keepsStitches: Bool
+}
+
+package struct OptimizerSettings: Sendable {
+  package let beta1: Double
+  package let beta2: Double
+  package let eps: Double
+  package let weightDecay: Double
+}
+
+package struct DistillationSettings: Sendable {
+  package let kind: DistillationLoss.Kind
+  package let alpha: Double
+  package let tau: Double
+}
+
+package struct ControlSettings: Sendable {
+  /// Learning rate of the student from scratch with the steps of E2E.
+  package let scratchRate: Double
+  /// Learning rate of the student from scratch with all student steps.
+  package let longRate: Double
+}
+
+package struct PhaseSettings: Sendable {
+  package let batch: Int
+  /// Micro-batches per optimiser step.
+  package let accumulate: Int
+  package let steps: Int
+  /// Steps per unit of the schedule: 1 where the recipe counts steps, those of an epoch where it counts epochs.
+  package let stepsPerUnit: Int
+  package let schedule: LearningRate
+  /// Largest global gradient norm, nil for no clipping.
+  package let clip: Double?
+  package let dropPath: Double
+
+  package func learningRate(step: Int) -> Double { schedule((step - 1) / stepsPerUnit) }
+
+  package func with(steps: Int, rate: Double) -> PhaseSettings {
+    PhaseSettings(
+      batch: batch, accumulate: accumulate, steps: steps, stepsPerUnit: 1,
+      schedule: LearningRate(
+        base: rate, warmupFrom: schedule.warmupFrom, minimum: schedule.minimum,
+        warmup: min(steps, schedule.warmup * stepsPerUnit), total: steps),
+      clip: clip, dropPath: dropPath)
+  }
+}
+
+extension Recipe {
+  package init(reading path: String) throws(RecipeError) {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+      throw RecipeError(path, "cannot be read: no such file, or not text")
+    }
+    try self.init(file: path, text: text)
+  }
+
+  package init(file: String, text: String) throws(RecipeError) {
+    let reader = try RecipeReader(file: file, text: text)
+    name = try reader.string("name")
+    guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }) else {
+      throw reader.error("name", "'\(name)' names a folder: letters, digits, '-', '_' and '.' only")
+    }
+    let data = try reader.section("data", DataSettings.init)
+    self.data = data
+    let (task, validImage) = try reader.section("image") { (image) throws(RecipeError) in
+      let size = try image.int("size", in: 1...4096)
+      let patch = try image.int("patch", in: 1...size)
+      guard size % patch == 0 else { throw image.error("patch", "\(patch) does not divide the image size \(size)") }
+      let channels = try image.int("channels", in: 1...4)
+      let mean = try image.doubles("mean")
+      let std = try image.doubles("std")
+      guard mean.count == channels else { throw image.error("mean", "\(mean.count) values for \(channels) channels") }
+      guard std.count == channels, std.allSatisfy({ $0 > 0 }) else {
+        throw image.error("std", "needs \(channels) positive values")
+      }
+      let classes = try image.int("classes", in: 2...1_000_000)
+      return (
+        ImageTask(
+          size: size, channels: channels, patch: patch, classes: classes,
+          normalization: .init(mean: mean.map { Float($0) }, std: std.map { Float($0) })),
+        data.kind != .fashionMNIST || (size == 28 && channels == 1 && classes == 10)
+      )
+    }
+    self.task = task
+    guard validImage else { throw reader.error("image", "fashion-mnist has 28x28 images, 1 channel and 10 classes") }
+    let deviation = try reader.section("initialization") { (s) throws(RecipeError) in
+      (linear: try s.double("linear_std", 0.02), experts: try s.choice("experts", ExpertFanIn.fastmoe))
+    }
+    let width = try reader.section("teacher") { (teacher) throws(RecipeError) in
+      (try TransformerWidth(teacher, deviation.linear), try teacher.depths("depths"))
+    }
+    self.width = width.0
+    teacherDepths = width.1
+    let metaDepths = try reader.section("meta") { (meta) throws(RecipeError) in try meta.depths("depths") }
+    self.metaDepths = metaDepths
+    student = try reader.section("student") { (s) throws(RecipeError) in
+      let width = try TransformerWidth(s, deviation.linear)
+      let count = try s.int("experts", in: 1...4096)
+      let perToken = try s.int("experts_per_token", 2, in: 1...min(8, count))
+      let depths = try s.depths("depths")
+      guard depths.count == metaDepths.count else {
+        throw s.error("depths", "\(depths.count) modules, but the meta model has \(metaDepths.count)")
+      }
+      return StudentSettings(
+        width: width, depths: depths,
+        experts: .init(count: count, perToken: perToken, fanIn: deviation.experts),
+        keepsStitches: try s.bool("keep_stitches", false))
+    }
+    guard teacherDepths.count == metaDepths.count else {
+      throw reader.error("teacher", "depths has \(teacherDepths.count) modules, but the meta model has \(metaDepths.count)")
+    }
+    guard student.keepsStitches || student.width.features > 0 else { throw reader.error("student", "has no width") }
+    optimizer = try reader.section("optimizer") { (o) throws(RecipeError) in
+      OptimizerSettings(
+        beta1: try o.double("beta1", 0.9, in: 0...1), beta2: try o.double("beta2", 0.999, in: 0...1),
+        eps: try o.double("eps", 1e-8), weightDecay: try o.double("weight_decay", 0.05))
+    }
+    labelSmoothing = try reader.double("label_smoothing", 0.1, in: 0...1)
+    var distillation: DistillationSettings?
+    phases = try reader.section("phases") { (section) throws(RecipeError) in
+      var phases: [PhaseName: PhaseSettings] = [:]
+      for name in PhaseName.allCases {
+        phases[name] = try section.section(name.rawValue) { (phase) throws(RecipeError) in
+          if name == .m2mKD {
+            distillation = DistillationSettings(
+              kind: try phase.choice("distillation", .soft), alpha: try phase.double("alpha", 0.5, in: 0...1),
+              tau: try phase.double("temperature", 1, in: 1e-3...1e3))
+          }
+          return try PhaseSettings(phase, trainingImages: data.trainingImages)
+        }
+      }
+      return phases
+    }
+    guard let distillation else { throw reader.error("phases", "m2mKD is missing") }
+    self.distillation = distillation
+    let endToEnd = phases[.E2E]?.schedule.base
+    controls = try reader.section("controls") { (c) throws(RecipeError) in
+      ControlSettings(
+        scratchRate: try c.double("scratch_learning_rate", endToEnd),
+        longRate: try c.double("long_learning_rate", endToEnd))
+    }
+    checkpointEvery = try reader.int("checkpoint_every", 50, in: 1...1_000_000)
+    try reader.finish()
+    yaml = reader.yaml
+  }
+}
+
+extension RecipeReader {
+  fileprivate func depths(_ key: String) throws(RecipeError) -> [Int] {
+    let depths = try ints(key)
+    guard !depths.isEmpty, depths.allSatisfy({ $0 > 0 }) else {
+      throw error(key, "needs one positive number of blocks per module, found \(depths)")
+    }
+    return depths
+  }
+}
+
+extension TransformerWidth {
+  fileprivate init(_ reader: RecipeReader, _ deviation: Double) throws(RecipeError) {
+    let features = try reader.int("features", in: 1...65_536)
+    let heads = try reader.int("heads", in: 1...1024)
+    guard features % heads == 0 else { throw reader.error("heads", "\(heads) heads do not divide \(features) features") }
+    self.init(
+      features: features, heads: heads, mlpRatio: try reader.int("mlp_ratio", 4, in: 1...64),
+      qkvBias: try reader.bool("qkv_bias", true), eps: try reader.double("eps", 1e-6), linear: .normal(deviation))
+  }
+}
+
+extension DataSettings {
+  fileprivate init(_ reader: RecipeReader) throws(RecipeError) {
+    kind = try reader.choice("set")
+    directory = try reader.string("directory", kind == .fashionMNIST ? "/usr/share/datasets/fashion-mnist" : nil)
+    validation = try reader.int("validation", 5_000, in: 0...50_000)
+  }
+}
+
+extension PhaseSettings {
+  fileprivate init(_ reader: RecipeReader, trainingImages: Int) throws(RecipeError) {
+    batch = try reader.int("batch", in: 1...65_536)
+    accumulate = try reader.int("accumulate", 1, in: 1...1024)
+    let effective = batch * accumulate
+    guard effective <= trainingImages else {
+      throw reader.error("batch", "\(effective) images a step, but there are only \(trainingImages) to train on")
+    }
+    guard reader.has("steps") != reader.has("epochs") else {
+      throw reader.error("steps", "give either steps or epochs")
+    }
+    let units: Int
+    if reader.has("steps") {
+      units = try reader.int("steps")
+      stepsPerUnit = 1
+    } else {
+      units = try reader.int("epochs")
+      stepsPerUnit = trainingImages / effective
+    }
+    steps = units * stepsPerUnit
+    let rate = try reader.double("learning_rate")
+    let scaled = try reader.bool("scale_learning_rate", false)
+    schedule = LearningRate(
+      base: scaled ? LearningRate.scaled(rate, effectiveBatch: effective) : rate,
+      warmupFrom: try reader.double("warmup_from", 1e-6), minimum: try reader.double("minimum_rate", 1e-5),
+      warmup: try reader.int("warmup", 0), total: units)
+    clip = try reader.optionalDouble("clip", in: 1e-12...1e12)
+    dropPath = try reader.double("drop_path", 0, in: 0...0.99)
+  }
+}
+
+extension ExpertFanIn: CaseIterable {
+  package static let allCases: [ExpertFanIn] = [.fastmoe, .linear]
+}

@@ -1,0 +1,155 @@
+import Yams
+
+/// What is wrong with a recipe: one line with file, line, key, value and what would be right.
+package struct RecipeError: Error, Sendable, CustomStringConvertible {
+  package let description: String
+
+  package init(_ file: String, line: Int? = nil, _ message: String) {
+    description = "\(file)\(line.map { ":\($0)" } ?? ""): \(message)"
+  }
+}
+
+/// Reads one mapping of a YAML recipe key by key, remembers what it read (defaults included), and rejects what is left.
+final class RecipeReader {
+  let file: String
+  private let path: String
+  private let node: Node
+  private var unread: [String: Node]
+  private var resolved: [(Node, Node)] = []
+  private var children: [(String, RecipeReader)] = []
+
+  convenience init(file: String, text: String) throws(RecipeError) {
+    do {
+      guard let node = try Yams.compose(yaml: text) else { throw RecipeError(file, "the recipe is empty") }
+      try self.init(file: file, path: "", node: node)
+    } catch let error as YamlError {
+      throw RecipeError(file, "not YAML: " + "\(error)".split(separator: "\n").joined(separator: " "))
+    } catch let error as RecipeError {
+      throw error
+    } catch {
+      throw RecipeError(file, "\(error)")
+    }
+  }
+
+  private init(file: String, path: String, node: Node) throws(RecipeError) {
+    guard let mapping = node.mapping else {
+      throw RecipeError(file, line: node.mark?.line, "\(path.isEmpty ? "the recipe" : path): expected `key: value` lines")
+    }
+    self.file = file
+    self.path = path
+    self.node = node
+    unread = [:]
+    for (key, value) in mapping {
+      let name = key.string ?? ""
+      guard unread.updateValue(value, forKey: name) == nil else {
+        throw RecipeError(file, line: key.mark?.line, "\(full(name)): the key occurs twice")
+      }
+    }
+  }
+
+  private func full(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+
+  /// An error at a key of this mapping.
+  func error(_ key: String, _ message: String) -> RecipeError {
+    RecipeError(file, line: node.mapping?[key]?.mark?.line ?? node.mark?.line, "\(full(key)): \(message)")
+  }
+
+  func has(_ key: String) -> Bool { node.mapping?[key] != nil }
+
+  private func read<T>(
+    _ key: String, _ fallback: T?, _ kind: String, _ convert: (Node) -> T?, _ write: (T) -> Node
+  ) throws(RecipeError) -> T {
+    let value: T
+    if let node = unread.removeValue(forKey: key) {
+      guard let converted = convert(node) else {
+        throw error(key, "expected \(kind), found \(node.scalar.map { "'\($0.string)'" } ?? "a list or mapping")")
+      }
+      value = converted
+    } else if let fallback {
+      value = fallback
+    } else {
+      throw error(key, "is missing (\(kind))")
+    }
+    resolved.append((Node(key), write(value)))
+    return value
+  }
+
+  func int(_ key: String, _ fallback: Int? = nil, in range: ClosedRange<Int> = 0...Int(Int32.max)) throws(RecipeError)
+    -> Int
+  {
+    let value = try read(key, fallback, "an integer", \.int) { Node(String($0)) }
+    guard range.contains(value) else { throw error(key, "\(value) is not in \(range.lowerBound)…\(range.upperBound)") }
+    return value
+  }
+
+  func double(_ key: String, _ fallback: Double? = nil, in range: ClosedRange<Double> = 0...Double.greatestFiniteMagnitude)
+    throws(RecipeError) -> Double
+  {
+    let value = try read(key, fallback, "a number", \.float) { Node("\($0)") }
+    guard range.contains(value) else {
+      throw error(
+        key, range.upperBound < 1e300 ? "\(value) is not in \(range.lowerBound)…\(range.upperBound)" : "\(value) is negative or not a number")
+    }
+    return value
+  }
+
+  func optionalDouble(_ key: String, in range: ClosedRange<Double>) throws(RecipeError) -> Double? {
+    has(key) ? try double(key, in: range) : nil
+  }
+
+  func bool(_ key: String, _ fallback: Bool? = nil) throws(RecipeError) -> Bool {
+    try read(key, fallback, "true or false", \.bool) { Node($0 ? "true" : "false") }
+  }
+
+  func string(_ key: String, _ fallback: String? = nil) throws(RecipeError) -> String {
+    try read(key, fallback, "a text", { $0.scalar?.string }) { Node($0) }
+  }
+
+  func choice<T: RawRepresentable & CaseIterable>(_ key: String, _ fallback: T? = nil) throws(RecipeError) -> T
+  where T.RawValue == String {
+    let known = T.allCases.map(\.rawValue).joined(separator: ", ")
+    return try read(key, fallback, "one of \(known)", { $0.scalar.flatMap { T(rawValue: $0.string) } }) {
+      Node($0.rawValue)
+    }
+  }
+
+  func ints(_ key: String, _ fallback: [Int]? = nil) throws(RecipeError) -> [Int] {
+    try read(key, fallback, "a list of integers", { Self.list($0) { $0.int } }) { Self.flow($0.map { "\($0)" }) }
+  }
+
+  func doubles(_ key: String, _ fallback: [Double]? = nil) throws(RecipeError) -> [Double] {
+    try read(key, fallback, "a list of numbers", { Self.list($0) { $0.float } }) { Self.flow($0.map { "\($0)" }) }
+  }
+
+  /// Reads a nested mapping; a missing one reads as empty, so its own defaults and requirements apply.
+  func section<T>(_ key: String, _ body: (RecipeReader) throws(RecipeError) -> T) throws(RecipeError) -> T {
+    let empty = Node([(Node, Node)](), .implicit, .block, node.mark)
+    let reader = try RecipeReader(file: file, path: full(key), node: unread.removeValue(forKey: key) ?? empty)
+    let value = try body(reader)
+    try reader.finish()
+    resolved.append((Node(key), reader.resolvedNode))
+    return value
+  }
+
+  /// - Throws: if a key was not read: it is unknown, most likely misspelled.
+  func finish() throws(RecipeError) {
+    guard let key = unread.keys.min() else { return }
+    let known = resolved.compactMap(\.0.string).sorted().joined(separator: ", ")
+    throw error(key, "unknown key (known here: \(known))")
+  }
+
+  /// Everything that was read, as YAML.
+  var yaml: String {
+    (try? Yams.serialize(node: resolvedNode, sortKeys: false)) ?? ""
+  }
+
+  private var resolvedNode: Node { Node(resolved, .implicit, .block) }
+
+  private static func list<T>(_ node: Node, _ convert: (Node) -> T?) -> [T]? {
+    guard let sequence = node.sequence else { return nil }
+    let values = sequence.compactMap(convert)
+    return values.count == sequence.count ? values : nil
+  }
+
+  private static func flow(_ items: [String]) -> Node { Node(items.map { Node($0) }, .implicit, .flow) }
+}

@@ -1,0 +1,95 @@
+import GPU
+import Graph
+import NN
+import Ops
+
+/// A task's training step as a program: forward, gradients, clipping and AdamW for every objective.
+package struct StepProgram: Sendable {
+  package let program: Program
+  /// The same, op by op, for finding where a number went wrong.
+  package let unfused: Program
+  /// The trained block of each objective. Its results are `resultsPerObjective` scalars: loss, base, distillation, norm.
+  package let blocks: [String]
+
+  package static let resultsPerObjective = 4
+
+  package static func images(_ micro: Int) -> String { "images.\(micro)" }
+  package static func labels(_ micro: Int) -> String { "labels.\(micro)" }
+
+  /// Micro-batches are unrolled in one graph: each one's gradients add to the last one's, and since a backward pass ends
+  /// before the next forward begins, they share memory.
+  package init(_ task: TrainingTask, recipe: Recipe) throws(ShapeError) {
+    let graph = Graph()
+    let settings = task.settings
+    let state = StepState.input(in: graph)
+    let image = recipe.task
+    var gradients: [String: [Value?]] = [:]
+    var sums: [String: [Value]] = [:]
+    var blocks: [String] = []
+    for micro in 0..<settings.accumulate {
+      let step = StepGraph(
+        graph: graph,
+        images: graph.input(
+          StepProgram.images(micro), [settings.batch, image.channels, image.size, image.size], .u8),
+        labels: graph.input(StepProgram.labels(micro), [settings.batch], .u32), state: state,
+        labelSmoothing: recipe.labelSmoothing)
+      let objectives = try task.objectives(step)
+      blocks = objectives.map(\.block)
+      for objective in objectives {
+        let parameters = StepProgram.layout(objective.block, task).parameters.map(graph.parameter)
+        let share = settings.accumulate == 1 ? objective.loss : try objective.loss.scaled(by: 1 / Float(settings.accumulate))
+        let new = try graph.gradients(of: share, withRespectTo: parameters)
+        var terms = [share]
+        for rows in [objective.base, objective.distillation] {
+          terms.append(settings.accumulate == 1 ? rows : try rows.scaled(by: 1 / Float(settings.accumulate)))
+        }
+        if let earlier = gradients[objective.block], let earlierSums = sums[objective.block] {
+          gradients[objective.block] = try StepProgram.added(earlier, new)
+          var totals: [Value] = []
+          for (a, b) in zip(earlierSums, terms) { totals.append(try a + b) }
+          sums[objective.block] = totals
+        } else {
+          gradients[objective.block] = new
+          sums[objective.block] = terms
+        }
+      }
+    }
+    var results: [Value] = []
+    for block in blocks {
+      let layout = StepProgram.layout(block, task)
+      for rows in sums[block] ?? [] { results.append(try rows.sum()) }
+      results.append(
+        try graph.adamW(
+          block: block, parameters: layout.parameters, count: layout.count, gradients: gradients[block] ?? [],
+          decays: \.decays, beta1: Float(recipe.optimizer.beta1), beta2: Float(recipe.optimizer.beta2),
+          eps: Float(recipe.optimizer.eps), weightDecay: Float(recipe.optimizer.weightDecay),
+          maxNorm: settings.clip.map { Float($0) }, state: state))
+    }
+    self.blocks = blocks
+    program = Program(graph, results: results)
+    unfused = Program(graph, results: results, fusing: false)
+  }
+
+  private static func layout(_ block: String, _ task: TrainingTask) -> ParameterLayout {
+    guard let unit = task.trained.first(where: { $0.block == block }) else {
+      preconditionFailure("\(task.name) has an objective for \(block), which it does not train")
+    }
+    return unit.model.layout
+  }
+
+  private static func added(_ a: [Value?], _ b: [Value?]) throws(ShapeError) -> [Value?] {
+    var sums: [Value?] = []
+    for (x, y) in zip(a, b) {
+      if let x, let y { sums.append(try x + y) } else { sums.append(x ?? y) }
+    }
+    return sums
+  }
+}
+
+extension Parameter {
+  /// Weight decay acts on matrices: not on vectors, biases, positions or the class token. An expert's bias is stored as
+  /// (1, F), so the name decides there.
+  package var decays: Bool {
+    shape.rank > 1 && !name.hasSuffix("bias") && name != "pos_embed" && name != "cls_token"
+  }
+}

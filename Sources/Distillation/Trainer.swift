@@ -1,0 +1,318 @@
+import Foundation
+import GPU
+import Graph
+import Models
+import NN
+import Storage
+import Synchronization
+
+/// Set from a signal handler's thread to end a run after the step in progress.
+package final class StopFlag: Sendable {
+  private let raised = Atomic<Bool>(false)
+  package init() {}
+  package var isRaised: Bool { raised.load(ordering: .relaxed) }
+  package func raise() { raised.store(true, ordering: .relaxed) }
+}
+
+/// Runs tasks: loads what they need, records their step once, replays it, and stores what came out.
+package struct Trainer: Sendable {
+  package let recipe: Recipe
+  package let seed: UInt64
+  package let device: Device
+  package let training: ImageDataset
+  package let directory: RunDirectory
+  package let reporter: any Reporter
+  package let stop: StopFlag
+
+  package init(
+    recipe: Recipe, seed: UInt64, device: Device, training: ImageDataset, directory: RunDirectory,
+    reporter: any Reporter, stop: StopFlag
+  ) {
+    self.recipe = recipe
+    self.seed = seed
+    self.device = device
+    self.training = training
+    self.directory = directory
+    self.reporter = reporter
+    self.stop = stop
+  }
+
+  /// Steps that may be in flight; the host reads a step's metrics this many steps later and never stalls the device.
+  private static let inFlight = 2
+
+  /// Trains `task` to its end, or continues it.
+  /// - Parameter resuming: skip the task if its results are stored, continue from its state file if there is one.
+  /// - Throws: `RunError`; the stored state, if any, stays usable.
+  package func run(_ task: TrainingTask, resuming: Bool) throws(RunError) {
+    let trained = task.trained.map(\.block)
+    if resuming, trained.allSatisfy(directory.has) { return reporter.note("\(task.name): done before, kept") }
+
+    let state = resuming ? try storedState(of: task) : nil
+    let first = (state?.step ?? 0) + 1
+    try attempt { () throws(StorageError) in
+      try directory.metrics.truncate(MetricsRow.self) { $0.task == task.name && ($0.event != .step || $0.step >= first) }
+    }
+
+    let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
+    let layout = PlanLayout(step.program, traits: device.traits)
+    try checkMemory(task, layout)
+    var modules: [ModuleState] = []
+    for unit in task.units { modules.append(try load(unit, state: state)) }
+    let blocks = modules.reduce(into: [:]) { $0.merge($1.blocks) { a, _ in a } }
+    let plan = try attempt(task.name) { () throws(VulkanError) in
+      try Plan(layout, on: device, blocks: blocks, slots: Trainer.inFlight + 1)
+    }
+
+    let settings = task.settings
+    reporter.begin(
+      task: task.name, steps: settings.steps, from: first,
+      parameters: task.trained.reduce(0) { $0 + $1.model.layout.elements })
+    let batches = try self.batches(task, from: first)
+    defer { batches.cancel() }
+    let begin = ContinuousClock.now
+    var host = HostClock()
+    var pending: [(step: Int, run: Plan.Run)] = []
+    func collect(downTo count: Int) throws(RunError) {
+      while pending.count > count {
+        let (number, run) = pending.removeFirst()
+        let values = try attempt { () throws(VulkanError) in
+          var values: [Double] = []
+          for i in 0..<layout.program.results.count { values.append(Double(try run.floats(i)[0])) }
+          return values
+        }
+        let rows = rows(task, step: number, blocks: step.blocks, values)
+        guard values.allSatisfy(\.isFinite) else {
+          throw try diagnose(task, step, at: number, rows, blocks: blocks)
+        }
+        for row in rows { try attempt { () throws(StorageError) in try directory.metrics.append(row) } }
+        let speed = Double((number - first + 1) * settings.batch * settings.accumulate) / begin.seconds
+        reporter.step(rows, of: settings.steps, imagesPerSecond: speed)
+      }
+    }
+    for number in stride(from: first, through: settings.steps, by: 1) {
+      let batch = try attempt { () throws(any Error) in try batches.next() }
+      host.start()
+      let run = try attempt("\(task.name), step \(number)") { () throws(VulkanError) in
+        try plan.run { feed($0, batch, step: number, settings) }
+      }
+      pending.append((number, run))
+      try collect(downTo: Trainer.inFlight)
+      host.stop()
+      if stop.isRaised || (number % recipe.checkpointEvery == 0 && number < settings.steps) {
+        try collect(downTo: 0)
+        try store(task, modules, step: number)
+        guard !stop.isRaised else {
+          throw RunError("stopped in \(task.name) after step \(number); continue with --resume --output \(directory.path)")
+        }
+      }
+    }
+    try collect(downTo: 0)
+    for module in modules where trained.contains(module.layout.block) {
+      try save(module, step: settings.steps)
+    }
+    try? FileManager.default.removeItem(atPath: directory.state(task.name))
+    var row = MetricsRow(event: .task, task: task.name, block: trained.joined(separator: " "), step: settings.steps)
+    row.seconds = begin.seconds
+    row.images = (settings.steps - first + 1) * settings.batch * settings.accumulate
+    row.hostMilliseconds = 1e3 * host.seconds / Double(max(1, settings.steps - first + 1))
+    try attempt { () throws(StorageError) in try directory.metrics.append(row) }
+    reporter.end(task: task.name, row: row)
+  }
+
+  // MARK: Data
+
+  private func batches(_ task: TrainingTask, from first: Int) throws(RunError) -> Prefetcher<ImageBatch> {
+    let settings = task.settings
+    let sampler = try attempt { () throws(StorageError) in
+      try BatchSampler(
+        count: training.count, batch: settings.batch * settings.accumulate, seed: seed, stream: task.dataStream)
+    }
+    let training = training
+    return Prefetcher(from: first) { step in training.batch(sampler.indices(step: step - 1)) }
+  }
+
+  private func feed(_ feed: Plan.Feed, _ batch: ImageBatch, step: Int, _ settings: PhaseSettings) {
+    let pixels = batch.images.count / settings.accumulate
+    for micro in 0..<settings.accumulate {
+      feed.set(StepProgram.images(micro), batch.images[micro * pixels..<(micro + 1) * pixels])
+      feed.set(StepProgram.labels(micro), batch.labels[micro * settings.batch..<(micro + 1) * settings.batch])
+    }
+    let state = StepState(step: step, learningRate: settings.learningRate(step: step), seed: seed)
+    feed.set(StepState.inputName, state.words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)[...])
+  }
+
+  private func rows(_ task: TrainingTask, step: Int, blocks: [String], _ values: [Double]) -> [MetricsRow] {
+    let each = StepProgram.resultsPerObjective
+    return blocks.enumerated().map { i, block in
+      var row = MetricsRow(event: .step, task: task.name, block: block, step: step)
+      row.learningRate = task.settings.learningRate(step: step)
+      row.loss = values[each * i]
+      row.base = values[each * i + 1]
+      row.distillation = values[each * i + 2]
+      row.gradientNorm = values[each * i + 3]
+      return row
+    }
+  }
+
+  // MARK: Checks
+
+  /// Before anything is allocated: what the task needs against what the device has.
+  private func checkMemory(_ task: TrainingTask, _ layout: PlanLayout) throws(RunError) {
+    let models = task.units.reduce(0) { $0 + ModuleState.bytes($1.model.layout, isTrained: $1.isTrained) }
+    let needed = layout.bytes + models
+    let available = device.memoryAvailable
+    guard needed <= available else {
+      throw RunError(
+        "\(task.name) needs \(mebibytes(needed)) of device memory (\(mebibytes(models)) for models and optimiser), but "
+          + "\(device.snapshot.name) has \(mebibytes(available)); use a smaller batch with accumulate")
+    }
+  }
+
+  /// The optimiser keeps parameters as they were before the first non-finite gradient, so the step can be repeated op by
+  /// op to find where it began.
+  private func diagnose(
+    _ task: TrainingTask, _ step: StepProgram, at number: Int, _ rows: [MetricsRow], blocks: [String: Buffer]
+  ) throws(RunError) -> RunError {
+    let found = try attempt { () throws(any Error) -> String? in
+      try device.waitIdle()
+      let layout = PlanLayout(step.unfused, traits: device.traits, aliasing: false)
+      let plan = try Plan(layout, on: device, blocks: blocks, slots: 1)
+      let source = try batches(task, from: number)
+      defer { source.cancel() }
+      let batch = try source.next()
+      let run = try plan.run { feed($0, batch, step: number, task.settings) }
+      try run.ticket.wait()
+      for node in step.unfused.nodes {
+        for output in node.outputs where step.unfused.types[output].dtype == .f32 {
+          guard try plan.contents(of: output).allSatisfy(\.isFinite) else {
+            return "\(node.op.name) \(step.unfused.types[output])"
+          }
+        }
+      }
+      return nil
+    }
+    let row = rows.first { !($0.loss ?? 0).isFinite || !($0.gradientNorm ?? 0).isFinite }
+    let quantity = (row?.loss ?? 0).isFinite ? "the gradient norm" : "the loss"
+    return RunError(
+      "\(task.name), step \(number): \(quantity) of \(row?.block ?? "a module") is not finite"
+        + (found.map { "; the first op with such a value is \($0)" } ?? "")
+        + "; lower the learning rate (\(row?.learningRate ?? 0)) or clip gradients")
+  }
+
+  // MARK: Stored state
+
+  private func store(_ task: TrainingTask, _ modules: [ModuleState], step: Int) throws(RunError) {
+    try attempt { () throws(any Error) in
+      var tensors: [Checkpoint.Tensor] = []
+      for module in modules where task.trained.contains(where: { $0.block == module.layout.block }) {
+        for suffix in ["", ".m", ".v"] {
+          let values = try module.contents(suffix, device: device)
+          tensors += Checkpoint.tensors(module.layout, values, prefix: "\(module.layout.block)\(suffix)/")
+        }
+      }
+      try Safetensors.write(
+        tensors, metadata: description(task.trained.map(\.block).joined(separator: " "), step).metadata,
+        to: directory.state(task.name))
+    }
+  }
+
+  private func save(_ module: ModuleState, step: Int) throws(RunError) {
+    try attempt { () throws(any Error) in
+      let values = try module.contents(device: device)
+      try Safetensors.write(
+        Checkpoint.tensors(module.layout, values), metadata: description(module.layout.block, step).metadata,
+        to: directory.checkpoint(module.layout.block))
+    }
+  }
+
+  private func description(_ block: String, _ step: Int) -> Checkpoint.Description {
+    Checkpoint.Description(block: block, recipe: recipe.yaml, seed: seed, step: step)
+  }
+
+  private func storedState(of task: TrainingTask) throws(RunError) -> (file: Safetensors, step: Int)? {
+    let path = directory.state(task.name)
+    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    let file = try open(path)
+    let description = try Checkpoint.Description(file)
+    let blocks = task.trained.map(\.block).joined(separator: " ")
+    guard description.seed == seed, description.block == blocks else {
+      throw RunError(
+        "\(path) is the state of \(description.block), seed \(description.seed); this run trains \(blocks), seed \(seed)")
+    }
+    return (file, description.step)
+  }
+
+  private func open(_ path: String) throws(RunError) -> Safetensors {
+    try attempt { () throws(StorageError) in try Safetensors(reading: path) }
+  }
+
+  private func load(
+    _ unit: TrainingTask.Unit, state: (file: Safetensors, step: Int)?
+  ) throws(RunError) -> ModuleState {
+    let layout = unit.model.layout
+    let values: [Float]
+    var moments: (first: [Float], second: [Float])?
+    if unit.isTrained, let state {
+      func stored(_ suffix: String) throws(RunError) -> [Float] {
+        try Checkpoint.values(layout) { (state.file, "\(layout.block)\(suffix)/\($0)") }
+      }
+      values = try stored("")
+      moments = (try stored(".m"), try stored(".v"))
+    } else {
+      values = try self.values(layout, from: unit.origin)
+    }
+    return try attempt { () throws(VulkanError) in
+      try ModuleState(layout, values: values, isTrained: unit.isTrained, moments: moments, device: device)
+    }
+  }
+
+  private func values(_ layout: ParameterLayout, from origin: TrainingTask.Origin) throws(RunError) -> [Float] {
+    switch origin {
+    case .fresh(let stream): return layout.initialValues(seed: seed, stream: stream)
+    case .checkpoint(let block):
+      let file = try required(block)
+      return try Checkpoint.values(layout) { (file, $0) }
+    case .modules(let block):
+      var files: [Safetensors] = []
+      for pair in 0..<recipe.pairs { files.append(try required("\(block).\(pair)")) }
+      return try Checkpoint.values(layout) { name in
+        let part = Checkpoint.module(of: name)
+        return (files[part.module], part.name)
+      }
+    }
+  }
+
+  private func required(_ block: String) throws(RunError) -> Safetensors {
+    guard directory.has(block) else {
+      throw RunError("\(directory.checkpoint(block)) is missing: run the phase that trains \(block) first, or copy it here")
+    }
+    return try open(directory.checkpoint(block))
+  }
+}
+
+/// Processor time of this thread, which does not grow while it waits.
+struct HostClock {
+  private(set) var seconds = 0.0
+  private var begin = 0.0
+
+  mutating func start() { begin = HostClock.now }
+  mutating func stop() { seconds += HostClock.now - begin }
+
+  private static var now: Double {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) + 1e-9 * Double(time.tv_nsec)
+  }
+}
+
+extension ContinuousClock.Instant {
+  /// Seconds since this moment.
+  var seconds: Double {
+    let duration = duration(to: .now)
+    return Double(duration.components.seconds) + 1e-18 * Double(duration.components.attoseconds)
+  }
+}
+
+package func mebibytes(_ bytes: Int) -> String {
+  bytes < 10 << 30 ? "\((bytes + 1 << 20 - 1) >> 20) MiB" : "\(bytes >> 30) GiB"
+}

@@ -1,0 +1,67 @@
+import Graph
+import Models
+import NN
+import Ops
+
+/// A loop over one plan: which models it holds, which of them it trains, and by what losses.
+package struct TrainingTask: Sendable {
+  /// One model in device memory.
+  package struct Unit: Sendable {
+    package let model: VisionTransformer
+    package let isTrained: Bool
+    package let origin: Origin
+
+    package var block: String { model.layout.block }
+  }
+
+  /// Where a model's values come from when its task begins.
+  package enum Origin: Sendable, Hashable {
+    /// Initialised from the seed, by the random streams of the block named here.
+    case fresh(as: String)
+    /// The checkpoint of this name.
+    case checkpoint(String)
+    /// Module i from the checkpoint `name.i`.
+    case modules(String)
+  }
+
+  /// Names the progress, the metrics and the state file.
+  package let name: String
+  /// Names the order of the batches: tasks that are compared share it.
+  package let dataStream: String
+  package let settings: PhaseSettings
+  package let units: [Unit]
+  package let objectives: @Sendable (StepGraph) throws(ShapeError) -> [Objective]
+
+  package var trained: [Unit] { units.filter(\.isTrained) }
+}
+
+/// What the graph of a training step is built from.
+package struct StepGraph {
+  package let graph: Graph
+  package let images: Value  // (B, channels, S, S) bytes
+  package let labels: Value  // (B) class indices
+  package let state: Value
+  package let labelSmoothing: Double
+
+  /// A pass through the graph whose random numbers are named `stream`.
+  package func pass(_ stream: String, training: Bool) -> Forward {
+    Forward(graph, training: training, state: state, stream: stream)
+  }
+}
+
+/// A loss and the block of parameters that it trains. All three are per row, divided by the batch: sum them.
+package struct Objective {
+  package let block: String
+  package let loss: Value
+  package let base: Value
+  package let distillation: Value
+}
+
+extension StepGraph {
+  /// Cross entropy of `logits`, with label smoothing, as the loss of `block`.
+  package func classification(_ logits: Value, trains block: String) throws(ShapeError) -> Objective {
+    let rows = try logits.distillationLoss(
+      targets: labels, teacher: nil, kind: .none, alpha: 0, tau: 1, labelSmoothing: labelSmoothing)
+    return Objective(block: block, loss: rows.loss, base: rows.base, distillation: rows.kd)
+  }
+}

@@ -1,0 +1,105 @@
+import CVulkan
+
+/// The decision which device runs and how, made from snapshots alone; `Device` obeys it.
+package struct DevicePlan: Sendable, Hashable {
+  package let snapshot: DeviceSnapshot
+  package let queueFamily: Int
+  /// Device extensions to enable.
+  package let extensions: [String]
+  package let robustBufferAccess: Bool
+  /// The size every compute pipeline asks for (with full subgroups), where the device lets it.
+  ///
+  /// Without it a driver with several sizes may run another one than it reports, and shuffles reach other lanes.
+  package let requiredSubgroupSize: Int?
+  package let hasTimestamps: Bool
+  package let traits: DeviceTraits
+
+  /// `choosing` is an index into the list or part of a name in any case. Without it the first of discrete, integrated,
+  /// virtual and other devices wins; a CPU only where there is nothing else.
+  ///
+  /// Throws `noDriver`, `unknownDevice`, or `unsuitableDevice` with the missing feature.
+  package init(choosing: String?, from snapshots: [DeviceSnapshot]) throws(VulkanError) {
+    guard !snapshots.isEmpty else { throw .noDriver }
+    let matching = snapshots.enumerated().filter { position, device in
+      guard let choosing else { return true }
+      if let index = Int(choosing), snapshots.indices.contains(index) { return index == position }
+      return device.name.lowercased().contains(choosing.lowercased())
+    }.map(\.element)
+    let candidates = Self.withoutDuplicates(matching)
+    // An earlier device wins among equals, because `min` keeps the first.
+    guard let device = candidates.min(by: { $0.kind.preference < $1.kind.preference }) else {
+      throw .unknownDevice(asked: choosing ?? "", present: snapshots.map(\.name))
+    }
+    try self.init(device)
+  }
+
+  private init(_ device: DeviceSnapshot) throws(VulkanError) {
+    let quirks = DriverQuirks.of(device)
+    guard device.version.lexicographicallyPrecedes([1, 2]) == false else {
+      throw .unsuitableDevice(
+        name: device.name, reason: "Vulkan 1.2 is needed, the driver has \(device.version[0]).\(device.version[1])")
+    }
+    if let refusal = quirks.refusal { throw .unsuitableDevice(name: device.name, reason: refusal) }
+    guard device.timelineSemaphore else {
+      throw .unsuitableDevice(name: device.name, reason: "no timeline semaphores")
+    }
+    guard device.subgroups.shufflesInCompute else {
+      throw .unsuitableDevice(name: device.name, reason: "no subgroup shuffle in compute shaders")
+    }
+    for format in [TexelFormat.rgba32f, .r32f, .r32ui] where !device.uniformTexelFormats.contains(format) {
+      throw .unsuitableDevice(name: device.name, reason: "no uniform texel buffers of format \(format)")
+    }
+    // A family without graphics is not shared with the desktop's compositor.
+    let families = device.queueFamilies.indices.filter { device.queueFamilies[$0].compute }
+    guard let family = families.first(where: { !device.queueFamilies[$0].graphics }) ?? families.first else {
+      throw .unsuitableDevice(name: device.name, reason: "no compute queue")
+    }
+
+    snapshot = device
+    queueFamily = family
+    robustBufferAccess = device.robustBufferAccess
+    hasTimestamps = quirks.hasTimestamps && device.queueFamilies[family].timestampBits > 0
+    if let choices = device.subgroups.choices {
+      let wanted = quirks.subgroupSize ?? device.subgroups.size
+      requiredSubgroupSize = min(max(wanted, choices.lowerBound), choices.upperBound)
+    } else {
+      requiredSubgroupSize = nil
+    }
+    // A portability driver demands that its extension is enabled.
+    let optional = [
+      "VK_KHR_portability_subset", VK_EXT_MEMORY_BUDGET_EXTENSION_NAME,
+      requiredSubgroupSize == nil ? "" : VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME,
+    ]
+    extensions = optional.filter(device.extensions.contains)
+    traits = DeviceTraits(
+      subgroupSize: requiredSubgroupSize ?? device.subgroups.size, isSoftware: device.kind == .cpu,
+      maxTexelBufferElements: device.limits.texelBufferElements, sharedMemoryBytes: device.limits.sharedMemoryBytes,
+      maxWorkgroupInvocations: device.limits.workgroupInvocations,
+      maxPushConstantBytes: device.limits.pushConstantBytes, maxStorageBufferRange: device.limits.storageBufferRange)
+  }
+
+  /// Keeps the best driver of each GPU that several drivers list.
+  private static func withoutDuplicates(_ devices: [DeviceSnapshot]) -> [DeviceSnapshot] {
+    var best: [DeviceSnapshot] = []
+    for device in devices {
+      if let i = best.firstIndex(where: { !device.uuid.isEmpty && $0.uuid == device.uuid && $0.kind == device.kind }) {
+        if DriverQuirks.of(device).rank < DriverQuirks.of(best[i]).rank { best[i] = device }
+      } else {
+        best.append(device)
+      }
+    }
+    return best
+  }
+}
+
+extension DeviceSnapshot.Kind {
+  fileprivate var preference: Int {
+    switch self {
+    case .discrete: 0
+    case .integrated: 1
+    case .virtual: 2
+    case .other: 3
+    case .cpu: 4
+    }
+  }
+}

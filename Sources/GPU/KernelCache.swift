@@ -1,0 +1,107 @@
+import CVulkan
+import Foundation
+import Kernels
+import Synchronization
+
+/// Kernels made so far, and the driver's compiled code for the next process.
+final class KernelCache: Sendable {
+  private struct Key: Hashable {
+    let name: String
+    let entries: [SpecializationEntry]
+  }
+
+  private let device: LogicalDevice
+  private let handle: Handle
+  private let file: PipelineFile
+  private let kernels = Mutex<[Key: Kernel]>([:])
+
+  init(_ device: LogicalDevice, directory: URL) throws(VulkanError) {
+    self.device = device
+    file = PipelineFile(device.plan.snapshot, directory: directory)
+    let data = file.load() ?? Data()
+    handle = try device.create("vkCreatePipelineCache") { handle in
+      data.withUnsafeBytes { bytes in
+        var info = VkPipelineCacheCreateInfo()
+        info.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO
+        info.initialDataSize = bytes.count
+        info.pInitialData = bytes.baseAddress
+        return vkCreatePipelineCache(device.handle.raw, &info, nil, &handle)
+      }
+    }
+  }
+
+  deinit {
+    save()
+    vkDestroyPipelineCache(device.handle.raw, handle.raw, nil)
+  }
+
+  func kernel(_ source: KernelSource, _ entries: [SpecializationEntry]) throws(VulkanError) -> Kernel {
+    let key = Key(name: source.name, entries: entries)
+    return try kernels.withLock { kernels throws(VulkanError) in
+      if let kernel = kernels[key] { return kernel }
+      let kernel = try Kernel(source, entries, device, cache: handle)
+      kernels[key] = kernel
+      return kernel
+    }
+  }
+
+  /// A cache that cannot be read or written costs compile time, nothing else; so failures are not reported.
+  func save() {
+    guard kernels.withLock({ !$0.isEmpty }) else { return }
+    var size = 0
+    guard vkGetPipelineCacheData(device.handle.raw, handle.raw, &size, nil) == VK_SUCCESS, size > 0 else { return }
+    var data = Data(count: size)
+    let result = data.withUnsafeMutableBytes {
+      vkGetPipelineCacheData(device.handle.raw, handle.raw, &size, $0.baseAddress)
+    }
+    if result == VK_SUCCESS { file.store(data.prefix(size)) }
+  }
+}
+
+/// `pipelines-<uuid>.bin`: 8 bytes of checksum, then what `vkGetPipelineCacheData` gave.
+///
+/// Drivers check the header only, and some crash on a damaged body; hence the checksum.
+package struct PipelineFile: Sendable {
+  package let url: URL
+  private let header: [UInt8]
+
+  package init(_ device: DeviceSnapshot, directory: URL) {
+    let uuid = device.pipelineCacheUUID
+    url = directory.appendingPathComponent("pipelines-\(uuid.map { hex($0) }.joined()).bin")
+    // VkPipelineCacheHeaderVersionOne: length 32, version 1, vendor, device, UUID.
+    header = [UInt32(32), 1, device.vendorID, device.deviceID].flatMap(littleEndianBytes) + uuid
+  }
+
+  /// The stored data, or nil where there is none, it is damaged, or it is of another device or driver.
+  package func load() -> Data? {
+    guard let file = try? Data(contentsOf: url), file.count >= 8 + header.count else { return nil }
+    let body = file.dropFirst(8)
+    guard body.starts(with: header), file.prefix(8).elementsEqual(littleEndianBytes(checksum(body))) else { return nil }
+    return Data(body)
+  }
+
+  package func store(_ body: Data) {
+    let file = Data(littleEndianBytes(checksum(body))) + body
+    guard (try? Data(contentsOf: url)) != file else { return }
+    try? FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try? file.write(to: url, options: .atomic)
+  }
+
+  /// `$XDG_CACHE_HOME/graft`, or `~/.cache/graft`.
+  package static var userDirectory: URL {
+    let base = ProcessInfo.processInfo.environment["XDG_CACHE_HOME"].map { URL(fileURLWithPath: $0) }
+    let home = FileManager.default.homeDirectoryForCurrentUser
+    return (base ?? home.appendingPathComponent(".cache")).appendingPathComponent("graft")
+  }
+}
+
+/// FNV-1a, 64 bits.
+private func checksum(_ data: Data) -> UInt64 {
+  data.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+}
+
+private func littleEndianBytes<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
+  withUnsafeBytes(of: value.littleEndian) { Array($0) }
+}
+
+private func hex(_ byte: UInt8) -> String { (byte < 16 ? "0" : "") + String(byte, radix: 16) }

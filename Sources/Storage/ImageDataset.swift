@@ -1,0 +1,108 @@
+/// Labelled images in memory. Splits are views: they share the pixels and differ in the samples they list.
+package struct ImageDataset: Sendable {
+  package enum Split: String, Sendable, CaseIterable {
+    case train, test
+  }
+
+  package let name: String
+  package let channels: Int
+  package let height: Int
+  package let width: Int
+  /// Labels are in 0..<classes.
+  package let classes: Int
+  private let pixels: [UInt8]
+  private let labels: [UInt8]
+  /// Samples of `pixels` and `labels`.
+  private var samples: [Int]
+
+  /// - Parameters:
+  ///   - pixels: (samples, channels, height, width), row-major
+  ///   - labels: (samples), each below `classes`
+  package init(
+    name: String, channels: Int, height: Int, width: Int, classes: Int, pixels: [UInt8], labels: [UInt8]
+  ) throws(StorageError) {
+    guard channels > 0, height > 0, width > 0, pixels.count == labels.count * channels * height * width else {
+      throw .invalid(
+        "\(name): \(pixels.count) pixels are not \(labels.count) images of \(channels) x \(height) x \(width)")
+    }
+    guard labels.allSatisfy({ $0 < classes }) else {
+      throw .invalid("\(name): label \(labels.max() ?? 0) where there are \(classes) classes")
+    }
+    self.name = name
+    self.channels = channels
+    self.height = height
+    self.width = width
+    self.classes = classes
+    self.pixels = pixels
+    self.labels = labels
+    samples = Array(labels.indices)
+  }
+
+  package var count: Int { samples.count }
+  package var imageSize: Int { channels * height * width }
+
+  package func label(_ index: Int) -> Int { Int(labels[samples[index]]) }
+
+  /// (channels, height, width)
+  package func image(_ index: Int) -> ArraySlice<UInt8> {
+    pixels[samples[index] * imageSize..<(samples[index] + 1) * imageSize]
+  }
+
+  /// The images (batch, channels, height, width) and labels (batch) at `indices` of this view.
+  package func batch(_ indices: [Int]) -> ImageBatch {
+    let images = [UInt8](unsafeUninitializedCapacity: indices.count * imageSize) { buffer, count in
+      pixels.withUnsafeBufferPointer { pixels in
+        for index in indices {
+          let start = samples[index] * imageSize
+          count = buffer[count...].initialize(fromContentsOf: pixels[start..<start + imageSize])
+        }
+      }
+    }
+    return ImageBatch(images: images, labels: indices.map { UInt32(labels[samples[$0]]) })
+  }
+
+  /// Holds back `validation` samples, drawn by `seed` alone; both views keep the order of this one.
+  package func split(
+    validation: Int, seed: UInt64
+  ) throws(StorageError) -> (train: ImageDataset, validation: ImageDataset) {
+    guard validation >= 0, validation < count else {
+      throw .invalid("\(name): cannot hold back \(validation) of \(count) samples for validation")
+    }
+    var random = CounterRandom(seed: seed, stream: "validation split")
+    let held = Set(random.shuffled(count).prefix(validation))
+    var (train, other) = (self, self)
+    train.samples = samples.indices.filter { !held.contains($0) }.map { samples[$0] }
+    other.samples = samples.indices.filter { held.contains($0) }.map { samples[$0] }
+    return (train, other)
+  }
+}
+
+package struct ImageBatch: Sendable, Equatable {
+  /// (batch, channels, height, width)
+  package var images: [UInt8]
+  /// (batch)
+  package var labels: [UInt32]
+}
+
+extension ImageDataset {
+  /// Fashion-MNIST (Xiao et al. 2017): 60,000 + 10,000 grey images of 28 x 28 in 10 classes, as the files of Debian's
+  /// package `dataset-fashion-mnist`.
+  package static func fashionMNIST(
+    directory: String = "/usr/share/datasets/fashion-mnist", split: Split
+  ) throws(StorageError) -> ImageDataset {
+    let stem = "\(directory)/\(split == .train ? "train" : "t10k")"
+    let advice = "apt-get install dataset-fashion-mnist, or name the directory that holds its four files"
+    let images = try IDXFile(reading: "\(stem)-images-idx3-ubyte.gz", advice: advice)
+    let labels = try IDXFile(reading: "\(stem)-labels-idx1-ubyte.gz", advice: advice)
+    guard images.dimensions.count == 3, Array(images.dimensions[1...]) == [28, 28],
+      labels.dimensions == [images.dimensions[0]]
+    else {
+      throw .corrupt(
+        path: "\(stem)-*",
+        detail: "images \(images.dimensions) and labels \(labels.dimensions), not (n, 28, 28) and (n)")
+    }
+    return try ImageDataset(
+      name: "Fashion-MNIST \(split)", channels: 1, height: 28, width: 28, classes: 10,
+      pixels: images.bytes, labels: labels.bytes)
+  }
+}

@@ -1,0 +1,102 @@
+import GPU
+import Graph
+import Kernels
+import Ops
+import Testing
+
+/// What can be said of the catalog without a device.
+struct CatalogNullTests {
+  /// Devices that launches differ on: lavapipe, SwiftShader, NVIDIA, AMD.
+  static let traits = [
+    DeviceTraits(subgroupSize: 8, isSoftware: true), DeviceTraits(subgroupSize: 4, isSoftware: true),
+    DeviceTraits(subgroupSize: 32, isSoftware: false), DeviceTraits(subgroupSize: 64, isSoftware: false),
+  ]
+
+  struct Launched {
+    let label: String
+    let op: any Op
+    let site: LaunchSite
+    let launch: Launch
+  }
+
+  static func launches(of op: any Op.Type) throws -> [Launched] {
+    try op.cases.flatMap { opCase in
+      let inputs = opCase.inputs.map(\.type)
+      let outputs = try opCase.op.infer(inputs)
+      return traits.map { traits in
+        let site = LaunchSite(inputs: inputs, outputs: outputs, traits: traits)
+        return Launched(
+          label: "\(op.name) \(opCase.name), subgroups of \(traits.subgroupSize)", op: opCase.op, site: site,
+          launch: opCase.op.launch(site))
+      }
+    }
+  }
+
+  @Test func opsAndCasesHaveUniqueNames() {
+    #expect(Dictionary(grouping: catalog, by: { $0.name }).filter { $1.count > 1 }.keys.sorted() == [])
+    for op in catalog {
+      #expect(!op.cases.isEmpty, "\(op.name) has no cases")
+      #expect(Set(op.cases.map(\.name)).count == op.cases.count, "\(op.name): two cases of one name")
+    }
+  }
+
+  @Test func everyShaderIsUsed() throws {
+    let used = Set(try catalog.flatMap { try Self.launches(of: $0) }.flatMap { $0.launch.dispatches.map(\.source.name) })
+    #expect(KernelSource.all.map(\.name).filter { !used.contains($0) } == [])
+  }
+
+  @Test func dispatchesKeepTheGuaranteedLimits() throws {
+    for launched in try catalog.flatMap({ try Self.launches(of: $0) }) {
+      for dispatch in launched.launch.dispatches {
+        let groups = [dispatch.groups.x, dispatch.groups.y, dispatch.groups.z]
+        #expect(groups.allSatisfy { 1...DeviceTraits.guaranteedGroups ~= $0 }, "\(launched.label): groups \(groups)")
+        #expect(dispatch.push.count <= 128, "\(launched.label)")
+        #expect(dispatch.push.count == dispatch.source.pushConstantBytes, "\(launched.label)")
+        #expect(dispatch.operands.count == dispatch.source.bindings.count, "\(launched.label)")
+      }
+    }
+  }
+
+  /// Every output, mutated input and scratch tensor is written; no other input is; views have their tensor's type.
+  @Test func operandsAgreeWithTheShadersAccess() throws {
+    for launched in try catalog.flatMap({ try Self.launches(of: $0) }) {
+      let (op, site, launch, label) = (launched.op, launched.site, launched.launch, launched.label)
+      var written: Set<Operand.Place> = []
+      for dispatch in launch.dispatches {
+        for (operand, binding) in zip(dispatch.operands, dispatch.source.bindings) where operand.place != .unused {
+          let what = "\(label): \(operand.place) as \(binding.name)"
+          #expect((operand.format != nil) == (binding.kind != .storageBuffer), "\(what): texel view or not")
+          let type: TensorType
+          switch operand.place {
+          case .input(let i):
+            type = site.inputs[i]
+            #expect(!binding.access.writes || op.mutates.contains(i), "\(what): an input is written")
+          case .colocated:
+            type = TensorType([])
+            #expect(!binding.access.writes, "\(what): an input is written")
+          case .output(let i): type = site.outputs[i]
+          case .scratch(let i): type = launch.scratch[i]
+          case .unused: continue
+          }
+          if let format = operand.format { #expect(format.dtype == type.dtype, "\(what): view \(format) of \(type)") }
+          if binding.access.writes { written.insert(operand.place) }
+        }
+      }
+      guard !launch.dispatches.isEmpty else { continue }
+      let owed: [Operand.Place] =
+        site.outputs.indices.map { .output($0) } + op.mutates.map { .input($0) }
+        + launch.scratch.indices.map { .scratch($0) }
+      #expect(owed.filter { !written.contains($0) } == [], "\(label): never written")
+    }
+  }
+}
+
+extension TexelFormat {
+  fileprivate var dtype: DType {
+    switch self {
+    case .rgba32f, .r32f: .f32
+    case .rgba32ui, .r32ui: .u32
+    case .r8ui: .u8
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import GPU
+import Graph
+import Ops
+import Testing
+
+/// Every case of every op on the device, against its meaning in Double.
+@Suite(.enabled(if: TestDevice.isPresent, TestDevice.absence))
+struct CatalogTests {
+  /// Results against the reference; nothing else written; the same bits again, also elsewhere in memory and with other
+  /// garbage around.
+  @Test(arguments: CatalogCase.all)
+  func forward(_ test: CatalogCase) throws {
+    let device = try TestDevice.shared.get()
+    let op = test.opCase.op
+    var random = test.random
+    let inputs = test.inputs(&random)
+    let nan: UInt32 = 0x7fc0_0bad
+    let large: UInt32 = 0x4e0b_ad00  // 5.8e8 as a float
+
+    let run = try GuardedRun(op, inputs, on: device, poison: nan)
+    #expect(run.breaches == [])
+    let expected = op.reference(inputs)
+    try #require(run.results.count == expected.count, "the reference gives outputs, then mutated inputs")
+    for (i, (bytes, tensor)) in zip(run.results, expected).enumerated() {
+      let worst = deviation(
+        of: numbers(bytes, tensor.type.dtype), from: tensor, tolerance: test.opCase.tolerance)
+      #expect(worst == nil, "result \(i)")
+    }
+
+    #expect(try GuardedRun(op, inputs, on: device, poison: nan).results == run.results, "run twice")
+    let moved = try GuardedRun(op, inputs, on: device, poison: large, reversed: true)
+    #expect(moved.results == run.results, "placed elsewhere")
+    #expect(moved.breaches == [])
+  }
+
+  /// The gradient graph, run on the device, against central differences of the reference: every element of small inputs,
+  /// a sample of others, and one random direction that no element escapes.
+  @Test(arguments: CatalogCase.differentiable)
+  func gradient(_ test: CatalogCase) throws {
+    let device = try TestDevice.shared.get()
+    var random = test.random
+    let inputs = test.inputs(&random)
+    let wanted = inputs.indices.filter { test.opCase.inputs[$0].isDifferentiated }
+    let (gradients, cotangents) = try deviceGradients(test.opCase.op, inputs, wanted, &random, on: device)
+
+    func loss(_ inputs: [HostTensor]) -> Double {
+      let outputs = test.opCase.op.reference(inputs).prefix(cotangents.count)
+      return zip(outputs, cotangents).reduce(0) { sum, pair in
+        guard let cotangent = pair.1 else { return sum }
+        return sum + zip(pair.0.data, cotangent.data).reduce(0) { $0 + $1.0 * $1.1 }
+      }
+    }
+    func slope(_ direction: [[Double]]) -> Double {
+      let step = 1e-4
+      func moved(_ t: Double) -> [HostTensor] {
+        var moved = inputs
+        for (i, d) in zip(wanted, direction) { moved[i].data = zip(inputs[i].data, d).map { $0 + t * $1 } }
+        return moved
+      }
+      return (loss(moved(step)) - loss(moved(-step))) / (2 * step)
+    }
+
+    let tolerance = 10 * test.opCase.tolerance
+    let samples = 16
+    for (w, i) in wanted.enumerated() {
+      let gradient = gradients[w]
+      let largest = gradient.map(abs).reduce(0, max)
+      #expect(largest.isFinite, "gradient of input \(i)")
+      let indices = gradient.count <= samples
+        ? Array(gradient.indices) : (0..<samples).map { _ in Int(random.next() % UInt64(gradient.count)) }
+      for j in indices {
+        var direction = wanted.map { [Double](repeating: 0, count: inputs[$0].data.count) }
+        direction[w][j] = 1
+        let expected = slope(direction)
+        #expect(
+          abs(gradient[j] - expected) <= tolerance * max(largest, abs(expected)) + 1e-7,
+          "gradient of input \(i), element \(j): \(gradient[j]), not \(expected)")
+      }
+    }
+
+    let direction = wanted.map { i in inputs[i].data.map { _ in random.normal() } }
+    let terms = zip(gradients, direction).flatMap { zip($0, $1).map(*) }
+    let along = terms.reduce(0, +)
+    let expected = slope(direction)
+    #expect(
+      abs(along - expected) <= tolerance * terms.reduce(0) { $0 + abs($1) } + 1e-6,
+      "along a random direction: \(along), not \(expected)")
+  }
+
+  /// Gradients of sum(cotangent * output) with respect to the inputs `wanted`, and the cotangents; nil for integers.
+  private func deviceGradients(
+    _ op: any Op, _ inputs: [HostTensor], _ wanted: [Int], _ random: inout SplitMix64, on device: Device
+  ) throws -> (gradients: [[Double]], cotangents: [HostTensor?]) {
+    let graph = Graph()
+    let leaves = inputs.enumerated().map { graph.input("input \($0)", $1.shape, $1.type.dtype) }
+    let outputs = try graph.apply(op, to: leaves)
+    let cotangents = outputs.map { output in
+      output.type.dtype == .f32
+        ? HostTensor(output.shape, (0..<output.type.count).map { _ in Double(Float(random.normal())) }) : nil
+    }
+    var weighted: [Value] = []
+    var weights: [Value] = []
+    for (i, output) in outputs.enumerated() where cotangents[i] != nil {
+      weighted.append(output)
+      weights.append(graph.input("cotangent \(i)", output.shape))
+    }
+    let loss = try graph.apply(WeightedSum(), to: weighted + weights)[0]
+    let gradients = try graph.gradients(of: loss, withRespectTo: wanted.map { leaves[$0] })
+    let present = try zip(wanted, gradients).map { i, gradient in
+      try #require(gradient, "input \(i) has no gradient: its case needs isDifferentiated: false if that is meant")
+    }
+
+    let layout = PlanLayout(Program(graph, results: present), traits: device.traits)
+    let plan = try Plan(layout, on: device, blocks: [:], slots: 1)
+    let run = try plan.run { feed in
+      for (i, input) in inputs.enumerated() {
+        let bytes = input.bytes.prefix(input.type.count * input.type.dtype.bytes)
+        feed.set("input \(i)", Array(bytes))
+      }
+      for (i, cotangent) in cotangents.enumerated() {
+        if let cotangent { feed.set("cotangent \(i)", cotangent.data.map { Float($0) }) }
+      }
+    }
+    return (try present.indices.map { try run.floats($0).map(Double.init) }, cotangents)
+  }
+}
+
+/// sum(value * weight) over pairs, the values first: the loss of a gradient test, whose gradient is the weights.
+private struct WeightedSum: Op {
+  static let name = "weighted_sum"
+
+  func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] { [TensorType([1])] }
+
+  func launch(_ site: LaunchSite) -> Launch { Launch([]) }
+
+  func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {
+    let values = pullback.inputs.count / 2
+    return pullback.inputs.suffix(values) + Array(repeating: nil, count: values)
+  }
+
+  func reference(_ inputs: [HostTensor]) -> [HostTensor] {
+    let pairs = zip(inputs, inputs.suffix(inputs.count / 2))
+    return [HostTensor([1], [pairs.reduce(0) { $0 + zip($1.0.data, $1.1.data).map(*).reduce(0, +) }])]
+  }
+
+  static let cases: [OpCase] = []
+}

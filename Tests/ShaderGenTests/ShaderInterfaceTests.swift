@@ -1,0 +1,96 @@
+import Foundation
+import Testing
+
+@testable import shadergen
+
+@Suite struct ShaderInterfaceTests {
+  @Test func bindingsKeepTheirKindAndAccess() throws {
+    let interface = try reflect(
+      """
+      layout(binding = 1) readonly buffer X { vec4 x[]; float last; } blocks;
+      layout(binding = 0) writeonly buffer Y { vec4 y[]; };
+      layout(binding = 2) buffer Z { readonly float a; float z[]; };
+      layout(binding = 3) uniform textureBuffer texels;
+      layout(binding = 4) uniform samplerBuffer sampled;
+      layout(binding = 5, rgba32f) uniform readonly imageBuffer loaded;
+      layout(binding = 6, r32ui) uniform uimageBuffer both;
+      """)
+    #expect(
+      interface.bindings.map { "\($0.index) \($0.name) \($0.kind) \($0.access)" } == [
+        "0 y storageBuffer write", "1 blocks storageBuffer read", "2 Z storageBuffer readWrite",
+        "3 texels uniformTexelBuffer read", "4 sampled uniformTexelBuffer read",
+        "5 loaded storageTexelBuffer read", "6 both storageTexelBuffer readWrite",
+      ])
+  }
+
+  @Test func pushMembersMirrorSwiftsLayout() throws {
+    let interface = try reflect(
+      "layout(push_constant) uniform P { uint count; float scale[3]; vec2 shift; ivec4 sizes[2]; bool flag; };")
+    #expect(
+      interface.push.map { "\($0.name): \($0.swiftType)" } == [
+        "count: UInt32", "scale: InlineArray<3, Float>", "shift: SIMD2<Float>", "sizes: InlineArray<2, SIMD4<Int32>>",
+        "flag: UInt32",
+      ])
+    #expect(interface.pushBytes == 68)
+  }
+
+  @Test func constantsAreListedOnceWithTheirDefaults() throws {
+    let interface = try reflect(
+      """
+      layout(local_size_x_id = 0, local_size_y_id = 9) in;
+      layout(constant_id = 4) const float SCALE = 0.1;
+      layout(constant_id = 0) const uint WIDTH = 64;
+      layout(constant_id = 3) const bool CAUSAL = true;
+      layout(constant_id = 6) const int SHIFT = -3;
+      const uint DOUBLE = 2 * WIDTH;
+      """)
+    #expect(
+      interface.constants.map { "\($0.id) \($0.name) \($0.scalar) \($0.bits)" } == [
+        "0 WIDTH uint 64", "3 CAUSAL bool 1", "4 SCALE float \((0.1 as Float).bitPattern)",
+        "6 SHIFT int \(UInt32(bitPattern: -3))", "9 local_size_y uint 1",
+      ])
+  }
+
+  @Test(arguments: [
+    ("layout(push_constant) uniform P { vec3 v; };", "test.comp:2: error: push constant v"),
+    ("layout(push_constant) uniform P { float a; \n layout(offset = 32) vec2 v; };", "byte 32, in Swift at 8"),
+    ("layout(push_constant) uniform P { vec4 v[9]; };", "144 bytes"),
+    ("struct S { float a; };\n layout(push_constant) uniform P { S s; };", "test.comp:3: error: push constant s"),
+    ("layout(binding = 1) buffer Y { float y[]; };", "binding 1 (y) where 0 was expected"),
+    ("layout(set = 1, binding = 0) buffer Y { float y[]; };", "in set 0"),
+    ("layout(binding = 0) readonly writeonly buffer Y { float y[]; };", "both readonly and writeonly"),
+    ("layout(binding = 0) buffer Y { float y[]; } many[3];", "only storage buffers"),
+    ("layout(binding = 0) uniform sampler2D image;", "only storage buffers"),
+    ("layout(binding = 0) uniform U { float u; };", "uniform block u"),
+    ("layout(constant_id = 0) const double D = 1;", "specialization constant D"),
+    ("float f() { return nowhere; }", "test.comp:2: error: 'nowhere'"),
+    ("#extension GL_GOOGLE_include_directive : require\n#include \"none.glsl\"", "no such file in Shaders/include"),
+  ])
+  func refusesWithNameAndLine(declarations: String, message: String) {
+    let error = #expect(throws: ShaderError.self) { try reflect(declarations) }
+    #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
+  }
+
+  @Test func generatedSourceNamesEverything() throws {
+    let module = try compile(
+      "layout(constant_id = 0) const bool CAUSAL = true; layout(push_constant) uniform P { uint count; };")
+    let text = swiftSource(type: "TestKernel", module: module, interface: try ShaderInterface(of: module))
+    #expect(text.contains("package init(`count`: UInt32)"))
+    #expect(text.contains("package init(`CAUSAL`: Bool = true)"))
+    #expect(text.contains(".init(id: 0, bits: `CAUSAL` ? 1 : 0)"))
+  }
+
+  /// Line 1 is the version; `declarations` starts on line 2.
+  private func compile(_ declarations: String) throws -> ShaderModule {
+    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let shader = folder.appending(path: "test.comp")
+    try Data("#version 450\n\(declarations)\nvoid main() {}\n".utf8).write(to: shader)
+    return try GLSLCompiler().compile(shader)
+  }
+
+  private func reflect(_ declarations: String) throws -> ShaderInterface {
+    try ShaderInterface(of: compile(declarations))
+  }
+}
