@@ -19,7 +19,9 @@ package final class ModuleState: Sendable {
     var blocks: [String: Buffer] = [:]
     func add(_ name: String, _ values: [Float]) throws(VulkanError) {
       let buffer = try device.makeBuffer(bytes: 4 * values.count, kind: .device, label: name)
-      try values.withUnsafeBytes { (bytes) throws(VulkanError) in try device.upload(bytes, to: buffer.whole) }
+      try values.withUnsafeBufferPointer { (values) throws(VulkanError) in
+        try device.upload(UnsafeRawBufferPointer(values), to: buffer.whole)
+      }
       blocks[name] = buffer
     }
     try add(layout.block, values)
@@ -39,8 +41,8 @@ package final class ModuleState: Sendable {
   package func contents(_ suffix: String = "", device: Device) throws(VulkanError) -> [Float] {
     guard let buffer = blocks[layout.block + suffix] else { preconditionFailure("no block \(layout.block)\(suffix)") }
     var values = [Float](repeating: 0, count: layout.count)
-    try values.withUnsafeMutableBytes { (bytes) throws(VulkanError) in
-      try device.download(buffer.whole, into: bytes)
+    try values.withUnsafeMutableBufferPointer { (values) throws(VulkanError) in
+      try device.download(buffer.whole, into: UnsafeMutableRawBufferPointer(values))
     }
     return values
   }

@@ -68,10 +68,12 @@ package final class Plan: Sendable {
 
     for (value, _) in layout.constants {
       guard case .constant(let tensor) = program.sources[value] else { continue }
-      try device.upload(tensor.bytes, to: slice(value))
+      try tensor.bytes.withUnsafeBufferPointer { (bytes) throws(VulkanError) in
+        try device.upload(UnsafeRawBufferPointer(bytes), to: slice(value))
+      }
     }
 
-    let profiler = profiling ? try Profiler(device: device, count: program.nodes.count + 1) : nil
+    let profiler = profiling ? try Profiler(device, count: program.nodes.count + 1) : nil
     self.profiler = profiler
     self.program = try device.record { recorder throws(VulkanError) in
       if let profiler { recorder.writeTimestamp(profiler, 0) }
@@ -110,7 +112,7 @@ package final class Plan: Sendable {
         before.append(
           try device.record { recorder throws(VulkanError) in
             let from = staging.slice(offset: slot * layout.feedBytes, bytes: layout.feedBytes)
-            try recorder.copy(from, to: feed.slice(offset: 0, bytes: layout.feedBytes))
+            recorder.copy(from, to: feed.slice(offset: 0, bytes: layout.feedBytes))
           })
       }
       if let readback {
@@ -118,7 +120,7 @@ package final class Plan: Sendable {
           try device.record { recorder throws(VulkanError) in
             for (value, offset) in zip(program.results, layout.resultOffsets) {
               let from = slice(value)
-              try recorder.copy(
+              recorder.copy(
                 from, to: readback.slice(offset: slot * layout.resultBytes + offset, bytes: from.bytes))
             }
           })
@@ -203,7 +205,8 @@ package final class Plan: Sendable {
   package func contents(of value: Int) throws(VulkanError) -> [Float] {
     guard let arena, case .arena(let offset) = layout.places[value] else { return [] }
     var floats = [Float](repeating: 0, count: layout.program.types[value].bytes / 4)
-    try floats.withUnsafeMutableBytes { (bytes) throws(VulkanError) in
+    try floats.withUnsafeMutableBufferPointer { (floats) throws(VulkanError) in
+      let bytes = UnsafeMutableRawBufferPointer(floats)
       try device.download(arena.slice(offset: offset, bytes: bytes.count), into: bytes)
     }
     return Array(floats.prefix(layout.program.types[value].count))

@@ -1,0 +1,51 @@
+#version 450
+// y[r, c] = (x[r, c] - mean[r]) rstd[r] weight[c] + bias[c], rstd = 1 / sqrt(variance + eps): a cluster per row.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const uint C = 64;
+const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "row.glsl"
+#include "store4.glsl"
+layout(local_size_x = 64) in;
+// R32 unless C % 4 = 0
+layout(binding = 0) uniform textureBuffer x;
+layout(binding = 1) uniform textureBuffer weight;
+layout(binding = 2) uniform textureBuffer bias;
+layout(binding = 3) writeonly buffer Y { vec4 y[]; };
+layout(binding = 4) writeonly buffer Mean { float mean[]; };
+layout(binding = 5) writeonly buffer Rstd { float rstd[]; };
+layout(push_constant) uniform Push {
+  uint rows;
+  float eps;
+};
+
+void main() {
+  uint r = cluster_row();
+  uint start = min(r, rows - 1) * C;
+  vec4 v[VECTORS];
+  vec4 sum = vec4(0.0);
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+    v[i] = row4(x, start, i);
+    sum += v[i];
+  }
+  float m = cluster_sum(dot(sum, vec4(1.0))) / C;
+  sum = vec4(0.0);
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+    v[i] = inside(i, v[i] - m);
+    sum += v[i] * v[i];
+  }
+  float s = inversesqrt(cluster_sum(dot(sum, vec4(1.0))) / C + eps);
+  if (r < rows) {
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      uint c = column(i);
+      if (c < C) STORE4(y, start, c, C, v[i] * s * row4(weight, 0, i) + row4(bias, 0, i));
+    }
+    if (cluster_lane() == 0) {
+      mean[r] = m;
+      rstd[r] = s;
+    }
+  }
+}

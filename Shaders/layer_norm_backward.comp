@@ -1,0 +1,50 @@
+#version 450
+// dx[r, c] = rstd[r] (g[c] - mean_c(g) - h[c] mean_c(g h)) (+ residual[r, c]): a cluster per row.
+// Where g = dy weight and h = (x - mean) rstd.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const uint C = 64;
+layout(constant_id = 2) const bool RESIDUAL = false;
+const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "row.glsl"
+#include "store4.glsl"
+layout(local_size_x = 64) in;
+// R32 unless C % 4 = 0; mean and rstd always
+layout(binding = 0) uniform textureBuffer x;
+layout(binding = 1) uniform textureBuffer weight;
+layout(binding = 2) uniform textureBuffer mean;
+layout(binding = 3) uniform textureBuffer rstd;
+layout(binding = 4) uniform textureBuffer dy;
+layout(binding = 5) uniform textureBuffer residual;
+layout(binding = 6) writeonly buffer DX { vec4 dx[]; };
+layout(push_constant) uniform Push { uint rows; };
+
+void main() {
+  uint r = cluster_row();
+  int known = int(min(r, rows - 1));
+  uint start = known * C;
+  float m = texelFetch(mean, known).x;
+  float s = texelFetch(rstd, known).x;
+  vec4 g[VECTORS];
+  vec4 h[VECTORS];
+  vec4 sum_g = vec4(0.0);
+  vec4 sum_gh = vec4(0.0);
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+    g[i] = row4(dy, start, i) * row4(weight, 0, i);
+    h[i] = (row4(x, start, i) - m) * s;
+    sum_g += g[i];
+    sum_gh += g[i] * h[i];
+  }
+  vec2 means = cluster_sum(vec2(dot(sum_g, vec4(1.0)), dot(sum_gh, vec4(1.0)))) / C;
+  if (r < rows) {
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      uint c = column(i);
+      vec4 gradient = s * (g[i] - means.x - h[i] * means.y);
+      if (RESIDUAL) gradient += row4(residual, start, i);
+      if (c < C) STORE4(dx, start, c, C, gradient);
+    }
+  }
+}
