@@ -1,24 +1,25 @@
-// What a matmul kernel does to its sums before they leave the registers:
+// What a matmul kernel does to its sums before they leave the registers, each step chosen by a specialization constant:
 //   v = sum + bias[n];  pre[m, n] = v;  v = gelu(v) or v gelu'(aux[m, n]);  c[m, n] = v + residual[m, n]
-// Every step is optional and chosen by a specialization constant.
+// Binds 0 ... 6; the includer's own operands follow.
 #include "fetch4.glsl"
 #include "gelu.glsl"
 
-layout(constant_id = 20) const bool ALIGNED_C = true;  // N is a multiple of 4: vec4 stores, RGBA views
+layout(constant_id = 20) const bool ALIGNED_C = true;  // N is a multiple of 4: vec4 stores and RGBA views
 layout(constant_id = 21) const bool HAS_BIAS = false;
 layout(constant_id = 22) const bool STORES_PRE = false;
 layout(constant_id = 23) const uint ACTIVATION = 0;  // 0 none, 1 gelu, 2 times gelu's derivative at aux
 layout(constant_id = 24) const bool HAS_RESIDUAL = false;
 
-layout(set = 0, binding = 2) uniform textureBuffer bias;      // [N]
-layout(set = 0, binding = 3) uniform textureBuffer aux;       // [M, N]
-layout(set = 0, binding = 4) uniform textureBuffer residual;  // [M, N]
-layout(set = 0, binding = 5) writeonly buffer Output { vec4 c4[]; };
-layout(set = 0, binding = 5) writeonly buffer OutputScalars { float c1[]; };
-layout(set = 0, binding = 6) writeonly buffer PreActivation { vec4 pre4[]; };
-layout(set = 0, binding = 6) writeonly buffer PreActivationScalars { float pre1[]; };
+layout(binding = 0) uniform textureBuffer bias;      // [N]
+layout(binding = 1) uniform textureBuffer aux;       // [M, N]
+layout(binding = 2) uniform textureBuffer residual;  // [M, N]
+// The outputs [M, N], each as vectors and as scalars; the host binds what ALIGNED_C selects.
+layout(binding = 3) writeonly buffer C4 { vec4 c4[]; };
+layout(binding = 4) writeonly buffer C1 { float c1[]; };
+layout(binding = 5) writeonly buffer Pre4 { vec4 pre4[]; };
+layout(binding = 6) writeonly buffer Pre1 { float pre1[]; };
 
-void store_output(int index, int count, vec4 v) {
+void store_c(int index, int count, vec4 v) {
   if (ALIGNED_C) {
     c4[index >> 2] = v;
   } else {
@@ -40,12 +41,12 @@ void store_pre(int index, int count, vec4 v) {
   }
 }
 
-/// The part of the bias that columns n ..< n + 4 of C [*, columns] need.
+/// What columns n ..< n + 4 need of the bias row that starts at element `start`.
 vec4 bias_at(int start, int n, int columns) {
   return HAS_BIAS ? fetch4(bias, ALIGNED_C, start, n, columns) : vec4(0.0);
 }
 
-/// Finishes and stores columns n ..< n + 4 of the row of C [*, columns] that starts at element `start`; n < columns.
+/// Finishes and stores columns n ..< n + 4, n < columns, of the row of C that starts at element `start`.
 void epilogue(int start, int n, int columns, vec4 sum, vec4 bias_values) {
   vec4 v = sum;
   if (HAS_BIAS) v += bias_values;
@@ -53,5 +54,5 @@ void epilogue(int start, int n, int columns, vec4 sum, vec4 bias_values) {
   if (ACTIVATION == 1) v = gelu(v);
   if (ACTIVATION == 2) v *= gelu_derivative(fetch4(aux, ALIGNED_C, start, n, columns));
   if (HAS_RESIDUAL) v += fetch4(residual, ALIGNED_C, start, n, columns);
-  store_output(start + n, columns - n, v);
+  store_c(start + n, columns - n, v);
 }

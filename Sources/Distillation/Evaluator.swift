@@ -32,8 +32,7 @@ package struct Evaluator {
       let labels = graph.input("labels", [Evaluator.batch], .u32)
       let pass = Forward(graph, training: false, state: StepState.input(in: graph), stream: "evaluation")
       let logits = try model(images, pass)
-      let loss = try logits.distillationLoss(
-        targets: labels, teacher: nil, kind: .none, alpha: 0, tau: 1, labelSmoothing: 0)
+      let loss = try logits.distillationLoss(targets: labels, kind: .none)
       let program = Program(graph, results: [try logits.accuracy(labels: labels), try loss.loss.sum()])
       let state = try ModuleState(model.layout, values: values, isTrained: false, device: device)
       return try Plan(PlanLayout(program, traits: device.traits), on: device, blocks: state.blocks)

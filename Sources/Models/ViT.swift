@@ -52,6 +52,8 @@ package struct Stage: Sendable {
   let norm: LayerNorm?
   let head: Linear?
 
+  package var blockCount: Int { blocks.count }
+
   /// - Parameters:
   ///   - scope: for the names of a stage: `patch_embed.…`, `blocks.J.…`, `norm.…`, `head.…`.
   ///   - root: for `cls_token` and `pos_embed`, which the reference keeps at the model.

@@ -2,6 +2,8 @@ import Graph
 
 /// Every op. Tests and benches walk this list, so an op that stands here is tested and measured with no further edit.
 package let catalog: [any Op.Type] = [
+  Accuracy.self,
+  AdamW.self,
   Add.self,
   AddBias.self,
   AssembleTokens.self,
@@ -13,6 +15,8 @@ package let catalog: [any Op.Type] = [
   Combine.self,
   CombineBackward.self,
   Copy.self,
+  DistillationLoss.self,
+  DistillationLossBackward.self,
   DropFirstToken.self,
   DropPathScale.self,
   Fill.self,

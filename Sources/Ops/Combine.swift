@@ -66,9 +66,11 @@ package struct Combine: Op {
 
   package static let cases = [(1, 1, 1, 1), (7, 1, 3, 5), (3, 17, 2, 64), (2, 65, 2, 12), (1, 9, 8, 33)].flatMap { b, t, k, c in
     [false, true].map { residual in
-      OpCase(
-        "\(b)x\(t)x\(c), \(k)" + (residual ? " + residual" : ""), Combine(leading: [b, t], hasResidual: residual),
-        [.init([b * t * k, c]), .init([b * t, k]), .slots(tokens: b * t, k: k)] + (residual ? [.init([b, t, c])] : []))
+      let tokens = b * t
+      var inputs: [OpCase.Input] = [.init([tokens * k, c]), .init([tokens, k]), .slots(tokens: tokens, k: k)]
+      if residual { inputs.append(.init([b, t, c])) }
+      return OpCase(
+        "\(b)x\(t)x\(c), \(k)\(residual ? " + residual" : "")", Combine(leading: [b, t], hasResidual: residual), inputs)
     }
   }
 }

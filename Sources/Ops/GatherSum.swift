@@ -57,10 +57,11 @@ package struct GatherSum: Op {
 
   package static let cases = [(1, 1, 1, 1), (7, 1, 3, 5), (3, 17, 2, 64), (1, 9, 8, 33)].flatMap { b, t, k, c in
     [false, true].map { residual in
-      OpCase(
-        "\(b)x\(t)x\(c), \(k)" + (residual ? " + residual" : ""), GatherSum(leading: [b, t], hasResidual: residual),
-        [.init([b * t * k, c]), .slots(tokens: b * t, k: k)] + (residual ? [.init([b, t, c])] : []),
-        checksGradient: false)
+      var inputs: [OpCase.Input] = [.init([b * t * k, c]), .slots(tokens: b * t, k: k)]
+      if residual { inputs.append(.init([b, t, c])) }
+      return OpCase(
+        "\(b)x\(t)x\(c), \(k)\(residual ? " + residual" : "")", GatherSum(leading: [b, t], hasResidual: residual),
+        inputs, checksGradient: false)
     }
   }
 }
