@@ -7,6 +7,8 @@ package let catalog: [any Op.Type] = [
   Add.self,
   AddBias.self,
   AssembleTokens.self,
+  Attention.self,
+  AttentionBackward.self,
   BatchSum.self,
   Broadcast.self,
   ColumnSum.self,
