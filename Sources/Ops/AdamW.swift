@@ -79,7 +79,8 @@ package struct AdamW: Op {
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     var (p, m, v, status) = (inputs[0], inputs[1], inputs[2], inputs[3])
     let gradients = inputs.dropFirst(6)
-    let norm = gradients.reduce(0) { $0 + $1.data.reduce(0) { $0 + $1 * $1 } }.squareRoot()
+    let squares = gradients.map { gradient -> Double in gradient.data.reduce(0) { $0 + $1 * $1 } }
+    let norm = squares.reduce(0, +).squareRoot()
     if !norm.isFinite { status[0] = 1 }
     guard status[0] == 0 else { return [HostTensor([1], [norm]), p, m, v, status] }
 
@@ -92,7 +93,8 @@ package struct AdamW: Op {
         if UInt32(inputs[4][i / Self.chunk]) >> 31 == 1 { p[i] *= 1 - rate * weightDecay }
         m[i] = beta1 * m[i] + (1 - beta1) * g
         v[i] = beta2 * v[i] + (1 - beta2) * g * g
-        p[i] -= rate / correction1 * m[i] / (v[i].squareRoot() / correction2.squareRoot() + eps)
+        let denominator = v[i].squareRoot() / correction2.squareRoot() + eps
+        p[i] -= rate / correction1 * m[i] / denominator
       }
     }
     return [HostTensor([1], [norm]), p, m, v, status]
@@ -122,18 +124,18 @@ package struct AdamW: Op {
         count += (shape.count + chunk - 1) / chunk * chunk
       }
       count += chunk
-      let table = table(
+      let table = AdamW.table(
         count: count, offsets: offsets, counts: shapes.map(\.count), decays: shapes.map { $0.rank > 1 })
-      let step = [1e-2, 1 - 0.9 * 0.9, 1 - 0.999 * 0.999].map { Double(Float($0).bitPattern) }
-      return OpCase(
-        name,
-        AdamW(
-          beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.05, maxNorm: maxNorm, count: count, offsets: offsets),
-        [
-          .init([count]), .init([count], .f32, .normal(0.1)), .init([count], .f32, .uniform(0, 0.1)),
-          .init([4], .u32, .values([halted ? 1 : 0, 0, 0, 0])), .init([count / chunk], .u32, .values(table.data)),
-          .init([8], .u32, .values([2] + step + [0, 0, 0, 0])),
-        ] + shapes.map { .init($0, .f32, gradient) }, checksGradient: false)
+      let step: [Float] = [1e-2, 0.19, 0.001999]  // learning rate and corrections at step 2
+      let block: Shape = [count]
+      var inputs: [OpCase.Input] = [.init(block), .init(block, .f32, .normal(0.1)), .init(block, .f32, .uniform(0, 0.1))]
+      inputs.append(.init([4], .u32, .values([halted ? 1 : 0, 0, 0, 0])))
+      inputs.append(.init(table.shape, .u32, .values(table.data)))
+      inputs.append(.init([8], .u32, .values([2] + step.map { Double($0.bitPattern) } + [0, 0, 0, 0])))
+      inputs += shapes.map { OpCase.Input($0, .f32, gradient) }
+      let op = AdamW(
+        beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.05, maxNorm: maxNorm, count: count, offsets: offsets)
+      return OpCase(name, op, inputs, checksGradient: false)
     }
     return [
       test("one element", [[1]]),
@@ -164,9 +166,10 @@ extension Graph {
     var taken: Set<Value> = []
     var placed: [Value] = []
     for (parameter, gradient) in zip(parameters, gradients) {
-      var value = try gradient ?? fill(parameter.shape, with: 0)
+      var value: Value
+      if let gradient { value = gradient } else { value = try fill(parameter.shape, with: 0) }
       // What is placed among the gradients must be written there by an op, and only once.
-      if case .node = sources[value.id], !taken.contains(value) {} else { value = try value + fill(value.shape, with: 0) }
+      if case .node = sources[value.id], !taken.contains(value) {} else { value = try value.copied() }
       taken.insert(value)
       placed.append(value)
     }

@@ -52,7 +52,7 @@ package struct DistillationLoss: Op {
   }
 
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
-    let (batch, classes) = (inputs[0].shape[0], inputs[0].shape[1])
+    let batch = inputs[0].shape[0]
     var (base, kd) = ([Double](repeating: 0, count: batch), [Double](repeating: 0, count: batch))
     for b in 0..<batch {
       guard let target = target(inputs, row: b) else { continue }

@@ -14,7 +14,7 @@ enum TestDevice {
       Issue.record("validation: \(message)")
     }
     let plan = try DevicePlan(choosing: environment["GRAFT_DEVICE"], from: try instance.snapshots())
-    return try Device(plan, instance: instance)
+    return try Device(plan: plan, instance: instance)
   }
 
   static var isPresent: Bool { (try? shared.get()) != nil }
