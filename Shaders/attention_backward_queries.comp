@@ -5,16 +5,13 @@
 // (Dao et al., "FlashAttention", 2022, appendix B.4). A lane owns queries; keys stream past.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_shuffle : require
 #include "attention.glsl"
 layout(binding = 0) uniform textureBuffer qkv;
 layout(binding = 1) uniform textureBuffer y;
 layout(binding = 2) uniform textureBuffer dy;
 layout(binding = 3) uniform textureBuffer logsumexp;
 layout(binding = 4) writeonly buffer DQKV { vec4 dqkv[]; };
-layout(binding = 5) writeonly buffer DQKVScalars { float dqkv_scalars[]; };  // where D is not a multiple of 4
-layout(binding = 6) writeonly buffer Stats { vec2 stats[]; };
+layout(binding = 5) writeonly buffer Stats { vec2 stats[]; };
 
 void main() {
   Tile tile = tile_here();
@@ -24,31 +21,26 @@ void main() {
   float norm[ROWS];
   float delta[ROWS];
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = min(tile.token + CLUSTER * r, T - 1);
+    int i = min(tile.token + LANES * r, T - 1);
     norm[r] = texelFetch(logsumexp, tile.pair * T + i).x;
     delta[r] = 0.0;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      q[r][c] = row4(qkv, tile.qkv + i * 3 * C, 4 * c) * scale;
-      g[r][c] = row4(dy, tile.merged + i * C, 4 * c);
-      delta[r] += dot(g[r][c], row4(y, tile.merged + i * C, 4 * c));
+      q[r][c] = row4(qkv, tile.qkv + i * 3 * H * D, c) * scale;
+      g[r][c] = row4(dy, tile.merged + i * H * D, c);
+      delta[r] += dot(g[r][c], row4(y, tile.merged + i * H * D, c));
       dq[r][c] = vec4(0.0);
     }
   }
-  int key_of[SHARES];
-  int d_of[SHARES];
-  [[unroll]] for (int m = 0; m < SHARES; m++) {
-    int share = min(tile.lane + CLUSTER * m, STEP * VECTORS - 1);
-    key_of[m] = share / VECTORS;
-    d_of[m] = 4 * (share % VECTORS);
-  }
+  Share share[SHARES];
+  [[unroll]] for (int m = 0; m < SHARES; m++) share[m] = share_here(m);
 
   for (int j = 0; j < T; j += STEP) {
     vec4 k[SHARES];
     vec4 v[SHARES];
     [[unroll]] for (int m = 0; m < SHARES; m++) {
-      int start = tile.qkv + min(j + key_of[m], T - 1) * 3 * C + C;
-      k[m] = row4(qkv, start, d_of[m]);
-      v[m] = row4(qkv, start + C, d_of[m]);
+      int start = tile.qkv + min(j + share[m].token, T - 1) * 3 * H * D + H * D;
+      k[m] = row4(qkv, start, share[m].vector);
+      v[m] = row4(qkv, start + H * D, share[m].vector);
     }
     float ds[ROWS][STEP];
     [[unroll]] for (int t = 0; t < STEP; t++) {
@@ -56,8 +48,8 @@ void main() {
       float dp[ROWS];
       [[unroll]] for (int r = 0; r < ROWS; r++) s[r] = dp[r] = 0.0;
       [[unroll]] for (int c = 0; c < VECTORS; c++) {
-        vec4 kx = pass(k[(t * VECTORS + c) / CLUSTER], tile.base, (t * VECTORS + c) % CLUSTER);
-        vec4 vx = pass(v[(t * VECTORS + c) / CLUSTER], tile.base, (t * VECTORS + c) % CLUSTER);
+        vec4 kx = STREAMED(k, t, c);
+        vec4 vx = STREAMED(v, t, c);
         [[unroll]] for (int r = 0; r < ROWS; r++) {
           s[r] += dot(q[r][c], kx);
           dp[r] += dot(g[r][c], vx);
@@ -71,7 +63,7 @@ void main() {
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
       vec4 x[STEP];
       [[unroll]] for (int t = 0; t < STEP; t++)
-        x[t] = pass(k[(t * VECTORS + c) / CLUSTER], tile.base, (t * VECTORS + c) % CLUSTER);
+        x[t] = STREAMED(k, t, c);
       [[unroll]] for (int r = 0; r < ROWS; r++) {
         vec4 s = dq[r][c];
         [[unroll]] for (int t = 0; t < STEP; t++) s += ds[r][t] * x[t];
@@ -81,14 +73,10 @@ void main() {
   }
 
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = tile.token + CLUSTER * r;
+    int i = tile.token + LANES * r;
     if (tile.exists && i < T) {
-      int start = tile.qkv + i * 3 * C;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) {
-        vec4 x = dq[r][c] * scale;
-        if (ALIGNED) dqkv[start / 4 + c] = x;
-        else [[unroll]] for (int e = 0; e < 4; e++) if (4 * c + e < D) dqkv_scalars[start + 4 * c + e] = x[e];
-      }
+      int start = tile.qkv + i * 3 * H * D;
+      [[unroll]] for (int c = 0; c < VECTORS; c++) STORE4(dqkv, start, 4 * c, D, dq[r][c] * scale);
       stats[tile.pair * T + i] = vec2(norm[r], delta[r]);
     }
   }

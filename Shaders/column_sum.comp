@@ -18,7 +18,7 @@ layout(push_constant) uniform Push {
 vec4 x4(uint r, uint c) { return fetch4(x, C % 4 == 0, int(r * C), int(c), int(C)); }
 
 void main() {
-  uint column = 4 * (gl_WorkGroupID.x * (gl_WorkGroupSize.x / CLUSTER) + cluster_index());
+  uint column = 4 * (gl_WorkGroupID.x * cluster_count() + cluster_index());
   uint c = min(column, (C - 1) / 4 * 4);
   uint k = gl_WorkGroupID.y;
   uint end = min((k + 1) * chunk, rows);

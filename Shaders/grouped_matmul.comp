@@ -9,10 +9,10 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;
 layout(constant_id = 8) const uint GATHERED = 0;  // 0 neither, 1 A, 2 B
-layout(binding = 7) uniform textureBuffer a;
-layout(binding = 8) uniform textureBuffer b;
-layout(binding = 9) uniform utextureBuffer offsets;  // [E + 1]
-layout(binding = 10) uniform utextureBuffer gather;  // [S]
+layout(binding = 5) uniform textureBuffer a;
+layout(binding = 6) uniform textureBuffer b;
+layout(binding = 7) uniform utextureBuffer offsets;  // [E + 1]
+layout(binding = 8) uniform utextureBuffer gather;  // [S]
 layout(push_constant) uniform Push {
   int M;
   int N;

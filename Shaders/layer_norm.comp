@@ -23,7 +23,7 @@ layout(push_constant) uniform Push {
 };
 
 void main() {
-  uint r = cluster_row();
+  uint r = linear_cluster();
   uint start = min(r, rows - 1) * C;
   vec4 v[VECTORS];
   vec4 sum = vec4(0.0);

@@ -23,7 +23,7 @@ layout(binding = 6) writeonly buffer DX { vec4 dx[]; };
 layout(push_constant) uniform Push { uint rows; };
 
 void main() {
-  uint r = cluster_row();
+  uint r = linear_cluster();
   int known = int(min(r, rows - 1));
   uint start = known * C;
   float m = texelFetch(mean, known).x;

@@ -28,7 +28,7 @@ void accumulate(uint r, uint c, inout vec4 sum_w, inout vec4 sum_b) {
 }
 
 void main() {
-  uint column = 4 * (gl_WorkGroupID.x * (gl_WorkGroupSize.x / CLUSTER) + cluster_index());
+  uint column = 4 * (gl_WorkGroupID.x * cluster_count() + cluster_index());
   uint c = min(column, (C - 1) / 4 * 4);
   uint k = gl_WorkGroupID.y;
   uint end = min((k + 1) * chunk, rows);

@@ -6,8 +6,8 @@
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;
-layout(binding = 7) uniform textureBuffer a;
-layout(binding = 8) uniform textureBuffer b;
+layout(binding = 5) uniform textureBuffer a;
+layout(binding = 6) uniform textureBuffer b;
 layout(push_constant) uniform Push {
   int M;
   int N;

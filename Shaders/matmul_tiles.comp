@@ -8,8 +8,8 @@ layout(local_size_x = 256) in;
 const uint NN = 0, NT = 1, TN = 2;
 layout(constant_id = 5) const uint FORM = NN;
 
-layout(binding = 7) readonly buffer A { float a[]; };
-layout(binding = 8) readonly buffer B { float b[]; };
+layout(binding = 5) readonly buffer A { float a[]; };
+layout(binding = 6) readonly buffer B { float b[]; };
 layout(push_constant) uniform Push {
   int M;
   int N;

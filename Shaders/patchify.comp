@@ -10,9 +10,8 @@ layout(constant_id = 2) const uint WIDTH = 28;
 layout(constant_id = 3) const uint PATCH = 7;
 layout(constant_id = 4) const bool BYTES = true;
 
-layout(binding = 0) uniform utextureBuffer bytes;   // R32, four pixels each
-layout(binding = 1) uniform textureBuffer floats;  // R32
-layout(binding = 2) writeonly buffer Y { vec4 y[]; };
+layout(binding = 0) uniform utextureBuffer image;  // R32: four bytes or one float
+layout(binding = 1) writeonly buffer Y { vec4 y[]; };
 layout(push_constant) uniform Push {
   vec4 scale;
   vec4 offset;
@@ -34,8 +33,8 @@ float pixel(uint e) {
   uint row = n / ACROSS;  // of patches, over all images
   uint b = row / DOWN;
   uint at = ((b * CHANNELS + c) * HEIGHT + row % DOWN * PATCH + py) * WIDTH + n % ACROSS * PATCH + px;
-  if (!BYTES) return texelFetch(floats, int(at)).x;
-  uint pixel = texelFetch(bytes, int(at / 4)).x >> (8 * (at % 4)) & 255;
+  if (!BYTES) return uintBitsToFloat(texelFetch(image, int(at)).x);
+  uint pixel = texelFetch(image, int(at / 4)).x >> (8 * (at % 4)) & 255;
   return float(pixel) * of_channel(scale, c) + of_channel(offset, c);
 }
 

@@ -12,8 +12,7 @@ layout(push_constant) uniform Push {
 };
 
 void main() {
-  uint clusters = gl_WorkGroupSize.x / CLUSTER;
-  uint k = (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * clusters + cluster_index();
+  uint k = linear_cluster();
   uint whole = count / 4;
   uint end = min((k + 1) * chunk4, whole);
   vec4 sum = vec4(0.0);

@@ -3,7 +3,7 @@
 // One invocation per vector of four columns: x columns / 4, y rows (all of them, over the batch).
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x = 8, local_size_y = 8) in;
-layout(binding = 7) uniform textureBuffer partial;
+layout(binding = 5) uniform textureBuffer partial;
 layout(push_constant) uniform Push {
   int rows;  // of all batch members
   int M;
@@ -18,7 +18,7 @@ void main() {
   if (n < N && row < rows) {
     int start = (row / M * chunks * M + row % M) * N;
     vec4 sum = vec4(0.0);
-    for (int c = 0; c < chunks; c++) sum += fetch4(partial, ALIGNED_C, start + c * M * N, n, N);
+    for (int i = 0; i < chunks; i++) sum += fetch4(partial, ALIGNED_C, start + i * M * N, n, N);
     epilogue(row * N, n, N, sum, bias_at(0, n, N));
   }
 }

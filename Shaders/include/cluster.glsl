@@ -7,8 +7,15 @@
 // Lane within the cluster. No assumption is made on how gl_LocalInvocationID maps to lanes.
 uint cluster_lane() { return gl_SubgroupInvocationID % CLUSTER; }
 
-// Cluster within the workgroup, 0 ..< workgroup size / CLUSTER.
+// Clusters per workgroup. A macro, because gl_WorkGroupSize is silently 1 in a function before the shader's local_size.
+#define cluster_count() (gl_WorkGroupSize.x / CLUSTER)
+
+// Cluster within the workgroup, 0 ..< cluster_count().
 uint cluster_index() { return gl_SubgroupID * (gl_SubgroupSize / CLUSTER) + gl_SubgroupInvocationID / CLUSTER; }
+
+// The cluster's index over a grid that may spread along y (linear.glsl).
+#define linear_cluster() \
+  ((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * cluster_count() + cluster_index())
 
 // The sum over the cluster's lanes, in every lane, in the order of a butterfly: the same bits in all of them.
 #define CLUSTER_SUM(T) \

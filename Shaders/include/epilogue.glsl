@@ -1,6 +1,6 @@
 // What a matmul kernel does to its sums before they leave the registers, each step chosen by a specialization constant:
 //   v = sum + bias[n];  pre[m, n] = v;  v = gelu(v) or v gelu'(aux[m, n]);  c[m, n] = v + residual[m, n]
-// Binds 0 ... 6; the includer's own operands follow.
+// Binds 0 ... 4; the includer's own operands follow.
 #include "fetch4.glsl"
 #include "gelu.glsl"
 
@@ -13,33 +13,15 @@ layout(constant_id = 24) const bool HAS_RESIDUAL = false;
 layout(binding = 0) uniform textureBuffer bias;      // [N]
 layout(binding = 1) uniform textureBuffer aux;       // [M, N]
 layout(binding = 2) uniform textureBuffer residual;  // [M, N]
-// The outputs [M, N], each as vectors and as scalars; the host binds what ALIGNED_C selects.
-layout(binding = 3) writeonly buffer C4 { vec4 c4[]; };
-layout(binding = 4) writeonly buffer C1 { float c1[]; };
-layout(binding = 5) writeonly buffer Pre4 { vec4 pre4[]; };
-layout(binding = 6) writeonly buffer Pre1 { float pre1[]; };
+layout(binding = 3) writeonly buffer C_ { vec4 c[]; };        // [M, N]
+layout(binding = 4) writeonly buffer Pre { vec4 pre[]; };     // [M, N]
 
-void store_c(int index, int count, vec4 v) {
-  if (ALIGNED_C) {
-    c4[index >> 2] = v;
-  } else {
-    c1[index] = v.x;
-    if (count > 1) c1[index + 1] = v.y;
-    if (count > 2) c1[index + 2] = v.z;
-    if (count > 3) c1[index + 3] = v.w;
+#define STORE(buffer, index, count, value) \
+  if (ALIGNED_C) { \
+    buffer[(index) >> 2] = value; \
+  } else { \
+    for (int j_ = 0; j_ < min(4, count); j_++) buffer[((index) + j_) >> 2][((index) + j_) & 3] = (value)[j_]; \
   }
-}
-
-void store_pre(int index, int count, vec4 v) {
-  if (ALIGNED_C) {
-    pre4[index >> 2] = v;
-  } else {
-    pre1[index] = v.x;
-    if (count > 1) pre1[index + 1] = v.y;
-    if (count > 2) pre1[index + 2] = v.z;
-    if (count > 3) pre1[index + 3] = v.w;
-  }
-}
 
 /// What columns n ..< n + 4 need of the bias row that starts at element `start`.
 vec4 bias_at(int start, int n, int columns) {
@@ -50,9 +32,11 @@ vec4 bias_at(int start, int n, int columns) {
 void epilogue(int start, int n, int columns, vec4 sum, vec4 bias_values) {
   vec4 v = sum;
   if (HAS_BIAS) v += bias_values;
-  if (STORES_PRE) store_pre(start + n, columns - n, v);
+  if (STORES_PRE) {
+    STORE(pre, start + n, columns - n, v)
+  }
   if (ACTIVATION == 1) v = gelu(v);
   if (ACTIVATION == 2) v *= gelu_derivative(fetch4(aux, ALIGNED_C, start, n, columns));
   if (HAS_RESIDUAL) v += fetch4(residual, ALIGNED_C, start, n, columns);
-  store_c(start + n, columns - n, v);
+  STORE(c, start + n, columns - n, v)
 }

@@ -1,12 +1,6 @@
 // A cluster per row of C elements: lane l holds the four columns from 4 (i CLUSTER + l) on, i < VECTORS.
 // Include after cluster.glsl, fetch4.glsl and the constants C and CLUSTER.
 
-// The cluster's row; linear over a grid that may spread along y (linear.glsl).
-uint cluster_row() {
-  uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
-  return group * (gl_WorkGroupSize.x / CLUSTER) + cluster_index();
-}
-
 uint column(uint i) { return 4 * (i * CLUSTER + cluster_lane()); }
 
 // `value` where vector i is inside the row, else 0. Costs nothing where rows are whole multiples of the cluster.

@@ -44,8 +44,7 @@ package struct Patchify: Op {
           CHANNELS: UInt32(shape[1]), HEIGHT: UInt32(shape[2]), WIDTH: UInt32(shape[3]), PATCH: UInt32(patch),
           BYTES: isBytes),
         push: .init(scale: scale, offset: offset, count: UInt32(count)),
-        [isBytes ? .input(0).texels(.r32ui) : .unused, isBytes ? .unused : .input(0).texels(.r32f), .output(0)],
-        groups: .linear((count + 3) / 4, perGroup: 64))
+        [.input(0).texels(.r32ui), .output(0)], groups: .linear((count + 3) / 4, perGroup: 64))
     ])
   }
 

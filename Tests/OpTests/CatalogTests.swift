@@ -114,11 +114,10 @@ struct CatalogTests {
     let plan = try Plan(layout, on: device, blocks: [:], slots: 1)
     let run = try plan.run { feed in
       for (i, input) in inputs.enumerated() {
-        let bytes = input.bytes.prefix(input.type.count * input.type.dtype.bytes)
-        feed.set("input \(i)", Array(bytes))
+        feed.set("input \(i)", input.bytes.prefix(input.type.count * input.type.dtype.bytes))
       }
       for (i, cotangent) in cotangents.enumerated() {
-        if let cotangent { feed.set("cotangent \(i)", cotangent.data.map { Float($0) }) }
+        if let cotangent { feed.set("cotangent \(i)", cotangent.data.map { Float($0) }[...]) }
       }
     }
     return (try present.indices.map { try run.floats($0).map(Double.init) }, cotangents)

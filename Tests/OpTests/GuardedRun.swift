@@ -47,7 +47,7 @@ struct GuardedRun {
     }
 
     let buffer = try device.makeBuffer(bytes: end, kind: .device, label: "guarded \(op.name)")
-    try device.upload(before.withUnsafeBytes(Array.init), to: buffer.slice(offset: 0, bytes: end))
+    try before.withUnsafeBytes { try device.upload($0, to: buffer.slice(offset: 0, bytes: end)) }
     let commands = try device.record { recorder throws(VulkanError) in
       for dispatch in launch.dispatches {
         let kernel = try device.kernel(dispatch.source, dispatch.constants)
@@ -70,9 +70,7 @@ struct GuardedRun {
     }
     try device.submit([commands]).wait()
     var after = [UInt32](repeating: 0, count: end / 4)
-    try after.withUnsafeMutableBytes { (bytes) throws(VulkanError) in
-      try device.download(buffer.slice(offset: 0, bytes: end), into: bytes)
-    }
+    try after.withUnsafeMutableBytes { try device.download(buffer.slice(offset: 0, bytes: end), into: $0) }
 
     let written = outputs.indices.map { output + $0 } + op.mutates
     results = after.withUnsafeBytes { memory in
