@@ -2,8 +2,8 @@
 //
 // Self-attention pairs every token with every token of the same batch element. A lane owns ROWS tokens of one (b, h)
 // and keeps their rows in registers; all tokens stream past, STEP at a time. The lanes of a cluster work on the same
-// (b, h): each reads its share of the vectors of a step, and subgroupShuffle passes them around. With CLUSTER = 1 a lane
-// reads everything itself, and its neighbours may work on another (b, h): less waste where T is small.
+// (b, h): each reads its share of the vectors of a step, and subgroupShuffle passes them around. With CLUSTER = 1 a
+// lane reads everything itself, and its neighbours may work on another (b, h): less waste where T is small.
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const bool WHOLE_SUBGROUP = true;  // subgroups are clusters: lanes are named by constants
