@@ -46,8 +46,7 @@ package struct Matmul: Op {
     let chunks = size.chunks(transposing, site.traits)
     if chunks.count == 1 { return Launch([product(size, chunks, epilogue, finish, site.traits)]) }
     let partial = Epilogue()
-    var toScratch = partial.operands(first: 2, columns: size.n)
-    toScratch[3] = .scratch(0)
+    let toScratch = partial.operands(first: 2, columns: size.n, c: .scratch(0))
     let rows = size.batch * size.m
     return Launch(
       scratch: [TensorType([size.batch, chunks.count, size.m, size.n])],
