@@ -45,7 +45,9 @@ struct CatalogTests {
       op.launch(LaunchSite(inputs: types, outputs: try op.infer(types), traits: traits)).dispatches
     }
     let (here, there) = (try launch(device.traits), try launch(traits))
-    guard !here.elementsEqual(there, by: { $0.source.name == $1.source.name && $0.constants == $1.constants }) else { return }
+    guard !here.elementsEqual(there, by: { $0.source.name == $1.source.name && $0.constants == $1.constants }) else {
+      return
+    }
     var random = test.random
     let inputs = test.inputs(&random)
     let run = try GuardedRun(op, inputs, on: device, traits: traits, poison: 0x7fc0_0bad)
@@ -89,7 +91,8 @@ struct CatalogTests {
       let gradient = gradients[w]
       let largest = gradient.map(abs).reduce(0, max)
       #expect(largest.isFinite, "gradient of input \(i)")
-      let indices = gradient.count <= samples
+      let indices =
+        gradient.count <= samples
         ? Array(gradient.indices) : (0..<samples).map { _ in Int(random.next() % UInt64(gradient.count)) }
       for j in indices {
         var direction = wanted.map { [Double](repeating: 0, count: inputs[$0].data.count) }
