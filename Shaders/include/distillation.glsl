@@ -2,10 +2,10 @@
 // The includer declares the specialization constants below before the #include.
 #include "cluster.glsl"
 
-layout(binding = 0) uniform textureBuffer student;       // [B, N] logits
-layout(binding = 1) uniform utextureBuffer labels;       // [B], or unused
+layout(binding = 0) uniform textureBuffer student;  // [B, N] logits
+layout(binding = 1) readonly buffer Labels { uint labels[]; };  // [B], or unused
 layout(binding = 2) uniform textureBuffer soft_targets;  // [B, N], or unused
-layout(binding = 3) uniform textureBuffer teacher;       // [B, N] logits, or unused
+layout(binding = 3) uniform textureBuffer teacher;  // [B, N] logits, or unused
 
 const uint KIND_NONE = 0, KIND_SOFT = 1, KIND_HARD = 2;
 
@@ -18,7 +18,7 @@ struct Row {
 
 Row read_row(uint row, uint classes) {
   Row r;
-  r.label = SOFT_TARGETS ? 0 : texelFetch(labels, int(row)).x;
+  r.label = SOFT_TARGETS ? 0 : labels[row];
   r.student_max = -3.402823e38;
   r.teacher_max = r.student_max;
   r.teacher_label = classes;

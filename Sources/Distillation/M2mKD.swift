@@ -46,8 +46,8 @@ package struct M2mKD: Phase {
         }
         let output = try module(input, step.pass("student.\(pair)", training: true))
         let rows = try frame.suffix(after: pair, output).distillationLoss(
-          targets: step.labels, teacher: taught, kind: taught == nil ? .none : distillation.kind, alpha: alpha,
-          tau: distillation.tau, labelSmoothing: step.labelSmoothing)
+          targets: step.labels, teacher: taught, kind: taught == nil ? .none : distillation.kind,
+          alpha: Float(alpha), tau: Float(distillation.tau), labelSmoothing: Float(step.labelSmoothing))
         objectives.append(
           Objective(block: module.layout.block, loss: rows.loss, base: rows.base, distillation: rows.kd))
       }

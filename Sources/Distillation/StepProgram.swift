@@ -61,9 +61,8 @@ package struct StepProgram: Sendable {
       results.append(
         try graph.adamW(
           block: block, parameters: layout.parameters, count: layout.count, gradients: gradients[block] ?? [],
-          decays: \.decays, beta1: Float(recipe.optimizer.beta1), beta2: Float(recipe.optimizer.beta2),
-          eps: Float(recipe.optimizer.eps), weightDecay: Float(recipe.optimizer.weightDecay),
-          maxNorm: settings.clip.map { Float($0) }, state: state))
+          decays: \.decays, beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2, eps: recipe.optimizer.eps,
+          weightDecay: recipe.optimizer.weightDecay, maxNorm: settings.clip, state: state))
     }
     self.blocks = blocks
     program = Program(graph, results: results)

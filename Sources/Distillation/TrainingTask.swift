@@ -61,7 +61,7 @@ extension StepGraph {
   /// Cross entropy of `logits`, with label smoothing, as the loss of `block`.
   package func classification(_ logits: Value, trains block: String) throws(ShapeError) -> Objective {
     let rows = try logits.distillationLoss(
-      targets: labels, teacher: nil, kind: .none, alpha: 0, tau: 1, labelSmoothing: labelSmoothing)
+      targets: labels, kind: .none, labelSmoothing: Float(labelSmoothing))
     return Objective(block: block, loss: rows.loss, base: rows.base, distillation: rows.kd)
   }
 }

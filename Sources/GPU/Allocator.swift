@@ -149,10 +149,12 @@ final class Allocator: Sendable {
     }
     let usable = snapshot.memoryTypes.indices.filter {
       let properties = snapshot.memoryTypes[$0].properties
-      return allowed & 1 << UInt32($0) != 0 && properties.isSuperset(of: required) && properties.isDisjoint(with: .special)
+      return allowed & 1 << UInt32($0) != 0 && properties.isSuperset(of: required)
+        && properties.isDisjoint(with: .special)
     }
     // Vulkan orders types so that the first that has what is asked for is the fastest.
-    guard let type = usable.first(where: { snapshot.memoryTypes[$0].properties.isSuperset(of: preferred) }) ?? usable.first
+    guard
+      let type = usable.first(where: { snapshot.memoryTypes[$0].properties.isSuperset(of: preferred) }) ?? usable.first
     else { throw .unsuitableDevice(name: snapshot.name, reason: "no memory type for \(kind) buffers") }
     return type
   }

@@ -72,8 +72,9 @@ package struct DeviceSnapshot: Sendable, Hashable {
     package var perWorkgroup = 0
     package var shufflesInCompute = true
 
-    package init(size: Int = 32, choices: ClosedRange<Int>? = nil, perWorkgroup: Int = 0, shufflesInCompute: Bool = true)
-    {
+    package init(
+      size: Int = 32, choices: ClosedRange<Int>? = nil, perWorkgroup: Int = 0, shufflesInCompute: Bool = true
+    ) {
       self.size = size
       self.choices = choices
       self.perWorkgroup = perWorkgroup

@@ -98,13 +98,15 @@ package final class Instance: Sendable {
   }
 
   private static let validationLayer = "VK_LAYER_KHRONOS_validation"
-  private typealias CreateMessenger = @convention(c) (
-    VkInstance?, UnsafePointer<VkDebugUtilsMessengerCreateInfoEXT>?, UnsafePointer<VkAllocationCallbacks>?,
-    UnsafeMutablePointer<VkDebugUtilsMessengerEXT?>?
-  ) -> VkResult
-  private typealias DestroyMessenger = @convention(c) (
-    VkInstance?, VkDebugUtilsMessengerEXT?, UnsafePointer<VkAllocationCallbacks>?
-  ) -> Void
+  private typealias CreateMessenger =
+    @convention(c) (
+      VkInstance?, UnsafePointer<VkDebugUtilsMessengerCreateInfoEXT>?, UnsafePointer<VkAllocationCallbacks>?,
+      UnsafeMutablePointer<VkDebugUtilsMessengerEXT?>?
+    ) -> VkResult
+  private typealias DestroyMessenger =
+    @convention(c) (
+      VkInstance?, VkDebugUtilsMessengerEXT?, UnsafePointer<VkAllocationCallbacks>?
+    ) -> Void
 }
 
 /// Collects validation messages from any thread.

@@ -51,7 +51,8 @@ package final class Kernel: Sendable {
     let invocations = size.reduce(1, *)
     guard invocations <= limits.workgroupInvocations else {
       throw .limitExceeded(
-        what: "kernel '\(source.name)' invocations per workgroup", asked: invocations, limit: limits.workgroupInvocations)
+        what: "kernel '\(source.name)' invocations per workgroup", asked: invocations,
+        limit: limits.workgroupInvocations)
     }
     guard source.pushConstantBytes <= limits.pushConstantBytes else {
       throw .limitExceeded(

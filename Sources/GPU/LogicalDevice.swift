@@ -170,7 +170,8 @@ final class LogicalDevice: Sendable {
     try wait(for: submitted.withLock { $0 })
   }
 
-  private typealias SetObjectName = @convention(c) (
-    VkDevice?, UnsafePointer<VkDebugUtilsObjectNameInfoEXT>?
-  ) -> VkResult
+  private typealias SetObjectName =
+    @convention(c) (
+      VkDevice?, UnsafePointer<VkDebugUtilsObjectNameInfoEXT>?
+    ) -> VkResult
 }

@@ -20,7 +20,8 @@ extension VulkanError: CustomStringConvertible {
       return "no Vulkan driver found: install one, "
         + "e.g. `apt-get install mesa-vulkan-drivers` for the software driver lavapipe"
     case .noValidationLayer:
-      return "VK_LAYER_KHRONOS_validation not found: `apt-get install vulkan-validationlayers`, or run without validation"
+      return
+        "VK_LAYER_KHRONOS_validation not found: `apt-get install vulkan-validationlayers`, or run without validation"
     case .unknownDevice(let asked, let present):
       let list = present.enumerated().map { "\($0.offset): \($0.element)" }.joined(separator: ", ")
       return "no device matches '\(asked)'; present are \(list)"

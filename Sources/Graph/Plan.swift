@@ -112,7 +112,7 @@ package final class Plan: Sendable {
         before.append(
           try device.record { recorder throws(VulkanError) in
             let from = staging.slice(offset: slot * layout.feedBytes, bytes: layout.feedBytes)
-            try recorder.copy(from, to: feed.slice(offset: 0, bytes: layout.feedBytes))
+            recorder.copy(from, to: feed.slice(offset: 0, bytes: layout.feedBytes))
           })
       }
       if let readback {
@@ -120,7 +120,7 @@ package final class Plan: Sendable {
           try device.record { recorder throws(VulkanError) in
             for (value, offset) in zip(program.results, layout.resultOffsets) {
               let from = slice(value)
-              try recorder.copy(
+              recorder.copy(
                 from, to: readback.slice(offset: slot * layout.resultBytes + offset, bytes: from.bytes))
             }
           })

@@ -29,13 +29,14 @@ package struct MixtureOfExperts: Sendable {
 
   package func callAsFunction(_ x: Value, _ forward: Forward) throws(ShapeError) -> Value {
     let (scores, chosen) = try gate(x, forward).topKGate(k: k)  // (tokens, K) each
-    let route = try chosen.route(experts: experts)
-    let hidden = try x.groupedMatmul(forward(htoh4Weight), transposing: .right, route: route, gathering: true)
-      .addGroupedBias(forward(htoh4Bias), route: route)
-      .gelu()  // (tokens * K, F), rows sorted by expert
-    let mixed = try hidden.groupedMatmul(forward(h4tohWeight), transposing: .right, route: route, gathering: false)
-      .addGroupedBias(forward(h4tohBias), route: route)
-    return try mixed.combined(scores: scores, route: route, leading: x.shape)
+    let routing = try chosen.routed(experts: experts)
+    // (tokens K, F), rows sorted by expert
+    let hidden = try x.groupedMatmul(
+      forward(htoh4Weight), bias: forward(htoh4Bias), transposing: .right, routing: routing, gathering: true
+    ).gelu()
+    let mixed = try hidden.groupedMatmul(
+      forward(h4tohWeight), bias: forward(h4tohBias), transposing: .right, routing: routing, gathering: false)
+    return try mixed.combined(scores: scores, slots: routing.slots, leading: Shape(x.shape.extents.dropLast()))
   }
 }
 

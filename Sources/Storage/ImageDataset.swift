@@ -1,3 +1,5 @@
+import Random
+
 /// Labelled images in memory. Splits are views: they share the pixels and differ in the samples they list.
 package struct ImageDataset: Sendable {
   package enum Split: String, Sendable, CaseIterable {

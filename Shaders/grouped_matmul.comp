@@ -1,0 +1,55 @@
+#version 450
+// One matmul per expert e over the rows offsets[e] ..< offsets[e + 1] that were sorted to it, then the epilogue.
+//   NN: C[s, :] = A[row(s), :] B_e,     B [E, K, N], C [S, N], bias [E, N]
+//   NT: C[s, :] = A[row(s), :] B_e^T,   B [E, N, K], C [S, N], bias [E, N]
+//   TN: C_e = sum over s of A[row(s), :]^T B[row(s), :],   A [*, M], B [*, N], C [E, M, N]; zeros where e has no rows
+// row(s) = gather[s] / divisor for the operand that GATHERED names, else s.
+// Groups NN, NT: x column tiles, y (S / ROWS rounded up + E) / clusters per group; TN: as matmul_lanes with z = expert.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint CLUSTER = 8;
+layout(constant_id = 8) const uint GATHERED = 0;  // 0 neither, 1 A, 2 B
+layout(binding = 5) uniform textureBuffer a;
+layout(binding = 6) uniform textureBuffer b;
+layout(binding = 7) uniform utextureBuffer offsets;  // [E + 1]
+layout(binding = 8) uniform utextureBuffer gather;  // [S]
+layout(push_constant) uniform Push {
+  int M;
+  int N;
+  int K;
+  int experts;
+  int divisor;
+};
+int source_row(int s) { return int(texelFetch(gather, s).x) / divisor; }
+int row_of_a(int row) { return GATHERED == 1 ? source_row(row) : row; }
+int row_of_b(int row) { return GATHERED == 2 ? source_row(row) : row; }
+#include "matmul_lanes.glsl"
+
+void main() {
+  if (FORM == TN) {
+    int expert = int(gl_WorkGroupID.z);
+    int m0 = tile_index() * int(ROWS);
+    accumulate(
+        0, M, 0, N, m0, M, N, int(texelFetch(offsets, expert).x), int(texelFetch(offsets, expert + 1).x));
+    finish(expert * M * N, 0, m0, M, N);
+  } else {
+    // Row tiles are numbered expert after expert; those past the last one are empty.
+    int tile = tile_index();
+    int expert = 0, m0 = 0, m_end = 0, passed = 0;
+    int begin = int(texelFetch(offsets, 0).x);
+    for (int e = 0; e < experts; e++) {
+      int end = int(texelFetch(offsets, e + 1).x);
+      int tiles = (end - begin + int(ROWS) - 1) / int(ROWS);
+      if (tile >= passed && tile < passed + tiles) {
+        expert = e;
+        m0 = begin + (tile - passed) * int(ROWS);
+        m_end = end;
+      }
+      passed += tiles;
+      begin = end;
+    }
+    accumulate(
+        0, K, expert * N * K, FORM == NT ? K : N, m0, max(m_end, 1), N, 0, m0 < m_end ? K : 0);
+    finish(0, expert * N, m0, m_end, N);
+  }
+}

@@ -1,0 +1,74 @@
+import GPU
+import Graph
+import Models
+import NN
+import Ops
+import Storage
+
+/// How well a model does on a set: the mean over all of its images.
+package struct Evaluation: Sendable, Hashable {
+  package let images: Int
+  /// Fractions of 1.
+  package let top1: Double
+  package let top5: Double
+  /// Mean cross entropy with the labels, without smoothing.
+  package let loss: Double
+}
+
+/// Runs a model over a data set without gradients. The last batch is filled up with rows that do not count.
+package struct Evaluator {
+  private static let batch = 250
+  /// A label no class has: such a row adds nothing to loss or hits.
+  private static let padding = UInt32.max
+
+  private let plan: Plan
+  private let task: ImageTask
+
+  package init(_ model: VisionTransformer, values: [Float], task: ImageTask, device: Device) throws(RunError) {
+    self.task = task
+    plan = try attempt { () throws(any Error) in
+      let graph = Graph()
+      let images = graph.input("images", [Evaluator.batch, task.channels, task.size, task.size], .u8)
+      let labels = graph.input("labels", [Evaluator.batch], .u32)
+      let pass = Forward(graph, training: false, state: StepState.input(in: graph), stream: "evaluation")
+      let logits = try model(images, pass)
+      let loss = try logits.distillationLoss(targets: labels, kind: .none)
+      let program = Program(graph, results: [try logits.accuracy(labels: labels), try loss.loss.sum()])
+      let state = try ModuleState(model.layout, values: values, isTrained: false, device: device)
+      return try Plan(PlanLayout(program, traits: device.traits), on: device, blocks: state.blocks)
+    }
+  }
+
+  package func run(over data: ImageDataset) throws(RunError) -> Evaluation {
+    var hits = (top1: 0.0, top5: 0.0, rows: 0.0, loss: 0.0)
+    var pending: [Plan.Run] = []
+    func collect(downTo count: Int) throws(VulkanError) {
+      while pending.count > count {
+        let run = pending.removeFirst()
+        let counts = try run.floats(0)
+        hits.top1 += Double(counts[0])
+        hits.top5 += Double(counts[1])
+        hits.rows += Double(counts[2])
+        hits.loss += Double(try run.floats(1)[0]) * Double(Evaluator.batch)
+      }
+    }
+    try attempt("evaluation") { () throws(VulkanError) in
+      for start in stride(from: 0, to: data.count, by: Evaluator.batch) {
+        let indices = (start..<start + Evaluator.batch).map { min($0, data.count - 1) }
+        let batch = data.batch(indices)
+        let labels = batch.labels.enumerated().map { start + $0 < data.count ? $1 : Evaluator.padding }
+        pending.append(
+          try plan.run { feed in
+            feed.set("images", batch.images[...])
+            feed.set("labels", labels[...])
+            feed.set(
+              StepState.inputName, StepState(step: 1, learningRate: 0, seed: 0).words(beta1: 0, beta2: 0)[...])
+          })
+        try collect(downTo: 2)
+      }
+      try collect(downTo: 0)
+    }
+    return Evaluation(
+      images: Int(hits.rows), top1: hits.top1 / hits.rows, top5: hits.top5 / hits.rows, loss: hits.loss / hits.rows)
+  }
+}

@@ -1,0 +1,168 @@
+import Foundation
+import GPU
+import Models
+import NN
+import Storage
+
+/// A run of a recipe: its phases in order, the controls beside them, and what they reach on the test images.
+package struct Pipeline: Sendable {
+  package struct Selection: Sendable {
+    /// One phase alone; nil runs all.
+    package var phase: PhaseName?
+    /// Some of the teaching pairs, for MT and m2mKD.
+    package var pairs: [Int]?
+    package var controls: Bool
+
+    package init(phase: PhaseName? = nil, pairs: [Int]? = nil, controls: Bool = true) {
+      self.phase = phase
+      self.pairs = pairs
+      self.controls = controls
+    }
+  }
+
+  private let trainer: Trainer
+  private let validation: ImageDataset
+  private let test: ImageDataset
+  private var recipe: Recipe { trainer.recipe }
+
+  package init(
+    recipe: Recipe, seed: UInt64, device: Device, directory: RunDirectory, reporter: any Reporter, stop: StopFlag
+  ) throws(RunError) {
+    guard recipe.data.kind == .fashionMNIST else {
+      throw RunError("\(recipe.name): data set '\(recipe.data.kind.rawValue)' has no reader yet; only plan works for it")
+    }
+    let (all, test) = try attempt { () throws(StorageError) in
+      (
+        try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .train),
+        try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .test)
+      )
+    }
+    let (training, validation) = try attempt { () throws(StorageError) in
+      // The same images for every seed, so that runs are compared on the same split.
+      try all.split(validation: recipe.data.validation, seed: 0)
+    }
+    self.validation = validation
+    self.test = test
+    trainer = Trainer(
+      recipe: recipe, seed: seed, device: device, training: training, directory: directory, reporter: reporter,
+      stop: stop)
+  }
+
+  /// A model of the results table: what it is called, its checkpoint, and the tasks that led to it.
+  package struct Contestant: Sendable {
+    package let title: String
+    package let block: String
+    package let tasks: [String]
+    package let isControl: Bool
+  }
+
+  package static let contestants = [
+    Contestant(title: "meta model", block: "meta", tasks: ["PT"], isControl: false),
+    Contestant(title: "teacher", block: "teacher", tasks: ["MT", "FT"], isControl: false),
+    Contestant(title: "student, m2mKD", block: "student", tasks: ["m2mKD", "E2E"], isControl: false),
+    Contestant(title: "student from scratch, E2E steps", block: "scratch", tasks: ["E2E scratch"], isControl: true),
+    Contestant(title: "student from scratch, all steps", block: "long", tasks: ["E2E long"], isControl: true),
+    Contestant(title: "student, modules without teacher", block: "alone", tasks: ["m2mKD alone", "E2E alone"], isControl: true),
+  ]
+
+  /// Trains what `selection` names.
+  package func train(_ selection: Selection, resuming: Bool) throws(RunError) {
+    let pairs = selection.pairs ?? Array(0..<recipe.pairs)
+    for name in PhaseName.allCases where selection.phase == nil || selection.phase == name {
+      try trainer.run(phase(name, pairs: pairs).task(recipe), resuming: resuming)
+    }
+    guard selection.controls, selection.phase == nil, selection.pairs == nil else { return }
+    for control in controls { try trainer.run(control.task(recipe), resuming: resuming) }
+  }
+
+  private func phase(_ name: PhaseName, pairs: [Int]) -> any Phase {
+    switch name {
+    case .PT: PT()
+    case .MT: MT(pairs: pairs)
+    case .FT: FT()
+    case .m2mKD: M2mKD(pairs: pairs)
+    case .E2E: E2E()
+    }
+  }
+
+  /// What makes the student's result mean something: the same steps without modules, the same total without modules, and
+  /// modules without a teacher.
+  private var controls: [any Phase] {
+    let endToEnd = recipe.settings(.E2E)
+    let total = endToEnd.steps + recipe.settings(.m2mKD).steps
+    return [
+      E2E(block: "scratch", start: .scratch, settings: endToEnd.with(steps: endToEnd.steps, rate: recipe.controls.scratchRate)),
+      E2E(block: "long", start: .scratch, settings: endToEnd.with(steps: total, rate: recipe.controls.longRate)),
+      M2mKD(pairs: Array(0..<recipe.pairs), block: "alone", alpha: 0),
+      E2E(block: "alone", start: .modules("alone")),
+    ]
+  }
+
+  /// Evaluates every whole model the run has, on validation and test images.
+  package func evaluate() throws(RunError) -> [ResultsTable.Row] {
+    let directory = trainer.directory
+    try attempt { () throws(StorageError) in
+      try directory.metrics.truncate(MetricsRow.self) { $0.event == .evaluation }
+    }
+    let tasks = try attempt { () throws(StorageError) in
+      try directory.metrics.rows(as: MetricsRow.self).filter { $0.event == .task }
+    }
+    var rows: [ResultsTable.Row] = []
+    for contestant in Pipeline.contestants where directory.has(contestant.block) {
+      let checkpoint = try StoredModel(reading: directory.checkpoint(contestant.block))
+      let evaluator = try checkpoint.evaluator(on: trainer.device)
+      var results: [Evaluation] = []
+      for (split, data) in [("validation", validation), ("test", test)] where data.count > 0 {
+        let result = try evaluator.run(over: data)
+        var row = MetricsRow(event: .evaluation, task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
+        row.split = split
+        row.loss = result.loss
+        row.top1 = result.top1
+        row.top5 = result.top5
+        row.images = result.images
+        try attempt { () throws(StorageError) in try directory.metrics.append(row) }
+        trainer.reporter.evaluated(row)
+        results.append(result)
+      }
+      guard let last = results.last else { continue }
+      let own = tasks.filter { contestant.tasks.contains($0.task) }
+      rows.append(
+        ResultsTable.Row(
+          title: contestant.title, validation: results.count > 1 ? results[0] : nil, test: last,
+          steps: contestant.tasks.compactMap { name in own.last { $0.task == name }?.step },
+          seconds: own.reduce(0) { $0 + ($1.seconds ?? 0) }))
+    }
+    return rows
+  }
+}
+
+/// A whole model read back from its checkpoint.
+package struct StoredModel: Sendable {
+  package let recipe: Recipe
+  package let block: String
+  package let step: Int
+  private let model: VisionTransformer
+  private let values: [Float]
+
+  package init(reading path: String) throws(RunError) {
+    let file = try attempt { () throws(StorageError) in try Safetensors(reading: path) }
+    let description = try Checkpoint.Description(file)
+    let recipe = try attempt { () throws(RecipeError) in try Recipe(file: "recipe in \(path)", text: description.recipe) }
+    let block = description.block
+    switch block {
+    case "meta": model = recipe.meta()
+    case "teacher": model = recipe.teacher()
+    case "student", "scratch", "long", "alone": model = recipe.student(block: block)
+    default:
+      throw RunError("\(path) holds '\(block)', a module or unfinished state; only whole models can be evaluated")
+    }
+    values = try Checkpoint.values(model.layout) { (file, $0) }
+    self.recipe = recipe
+    self.block = block
+    step = description.step
+  }
+
+  package func evaluator(on device: Device) throws(RunError) -> Evaluator {
+    try Evaluator(model, values: values, task: recipe.task, device: device)
+  }
+}

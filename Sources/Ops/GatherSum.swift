@@ -1,0 +1,74 @@
+import Graph
+import Kernels
+
+/// Gradient of handing each of a token's K slots the token's row: rows [tokens K, C], slots u32 [tokens K]
+/// (, residual [leading..., C]) -> [leading..., C], the sum over k of rows[slots[t K + k]] (+ residual), in order of k.
+package struct GatherSum: Op {
+  package static let name = "gather_sum"
+  /// The axes of the result before C; their product is the number of tokens.
+  let leading: Shape
+  var hasResidual = false
+
+  package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
+    let (rows, slots) = (inputs[0].shape, inputs[1])
+    guard rows.rank == 2, slots == TensorType([rows[0]], .u32), rows[0] % leading.count == 0 else {
+      throw mismatch(inputs, "\(leading.count) tokens want rows [\(leading.count) K, C] and u32 slots [\(leading.count) K]")
+    }
+    let sum = TensorType(Shape(leading.extents + [rows.last]))
+    guard !hasResidual || inputs[2] == sum else { throw mismatch(inputs, "the residual is not \(sum)") }
+    return [sum]
+  }
+
+  package func launch(_ site: LaunchSite) -> Launch {
+    let c = site.outputs[0].shape.last
+    let columns = c % 4 == 0 ? c / 4 : c
+    return Launch([
+      Dispatch(
+        CombineKernel.self,
+        constants: .init(
+          K: UInt32(site.inputs[1].count / leading.count), COLUMNS: UInt32(columns), ALIGNED: c % 4 == 0,
+          WEIGHTED: false, RESIDUAL: hasResidual),
+        push: .init(count: UInt32(leading.count * columns)),
+        [
+          .input(0).texels(rowsOf: c), .input(1).texels(.r32ui), .unused,
+          hasResidual ? .input(2).texels(rowsOf: c) : .unused, .output(0),
+        ], groups: .linear(leading.count * columns, perGroup: 64))
+    ])
+  }
+
+  package func absorbing(_ consumer: any Op, operand: Int, keepingOriginal: Bool) -> Absorption? {
+    guard consumer is Add, !hasResidual, !keepingOriginal else { return nil }
+    return Absorption(GatherSum(leading: leading, hasResidual: true), extraInputs: [1 - operand])
+  }
+
+  package func cost(_ inputs: [TensorType], _ outputs: [TensorType]) -> Cost {
+    Cost(flops: inputs[0].count, bytes: (inputs + outputs).reduce(0) { $0 + $1.bytes })
+  }
+
+  package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
+    let (rows, slots) = (inputs[0], inputs[1])
+    let (k, c) = (slots.data.count / leading.count, rows.shape.last)
+    var sum = hasResidual ? inputs[2] : HostTensor(zeros: TensorType(Shape(leading.extents + [c])))
+    for entry in slots.data.indices {
+      for j in 0..<c { sum[entry / k * c + j] += rows[Int(slots[entry]) * c + j] }
+    }
+    return [sum]
+  }
+
+  package static let cases = [(1, 1, 1, 1), (7, 1, 3, 5), (3, 17, 2, 64), (1, 9, 8, 33)].flatMap { b, t, k, c in
+    [false, true].map { residual in
+      var inputs: [OpCase.Input] = [.init([b * t * k, c]), .slots(tokens: b * t, k: k)]
+      if residual { inputs.append(.init([b, t, c])) }
+      return OpCase(
+        "\(b)x\(t)x\(c), \(k)\(residual ? " + residual" : "")", GatherSum(leading: [b, t], hasResidual: residual),
+        inputs, checksGradient: false)
+    }
+  }
+}
+
+extension Value {
+  /// The sum of each token's K rows of [tokens K, C], as a tensor [leading..., C].
+  package func gatherSummed(slots: Value, leading: Shape) throws(ShapeError) -> Value {
+    try graph.apply(GatherSum(leading: leading), to: [self, slots])[0]
+  }
+}

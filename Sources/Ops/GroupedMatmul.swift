@@ -1,0 +1,193 @@
+import GPU
+import Graph
+import Kernels
+
+/// One product per expert over the rows (slots) that were sorted to it, in one dispatch; row(s) = entries[s] / K of the
+/// operand that is `gathered`, else s.
+///
+/// * `.none`, `.right`: C[s, :] = A[row(s), :] op(B_e), B [E, K, N] or [E, N, K], C [S, N], for s of expert e.
+/// * `.left`: C_e = sum over s of e of A[row(s), :]^T B[row(s), :], C [E, M, N]; zeros where e has no slots.
+///
+/// Inputs: A, B, then `offsets`, `entries`, `slots` of the routing, then the epilogue's, with a bias of [E, N].
+package struct GroupedMatmul: Op {
+  package static let name = "grouped_matmul"
+
+  /// Which operand's rows are tokens, to be found through `entries`; the raw value is the shader's GATHERED.
+  enum Gathered: UInt32, Sendable, Hashable {
+    case neither, left, right
+  }
+
+  let transposing: Transposition
+  let gathered: Gathered
+  var epilogue = Epilogue()
+
+  package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
+    let (a, b, experts, slots) = (inputs[0].shape, inputs[1].shape, inputs[2].count - 1, inputs[3].count)
+    guard inputs[2].dtype == .u32, experts >= 1, inputs[3] == TensorType([slots], .u32), inputs[4] == inputs[3] else {
+      throw mismatch(inputs, "wants u32 offsets [E + 1], entries [S], slots [S]")
+    }
+    for (operand, shape) in [(Gathered.left, a), (.right, b)] where operand == .left || transposing == .left {
+      guard operand == gathered ? slots % shape.rows == 0 : slots == shape.rows else {
+        throw mismatch(inputs, "\(shape.rows) rows for \(slots) slots")
+      }
+    }
+    let c: TensorType
+    if transposing == .left {
+      c = TensorType([experts, a.last, b.last])
+    } else {
+      guard b.rank == 3, b[0] == experts, gathered != .right else {
+        throw mismatch(inputs, "wants a matrix for each of \(experts) experts")
+      }
+      let inner = transposing == .right ? b[2] : b[1]
+      guard inner == a.last else { throw mismatch(inputs, "inner \(a.last) != \(inner)") }
+      c = TensorType([slots, transposing == .right ? b[1] : b[2]])
+    }
+    guard slots <= 8 * (DeviceTraits.guaranteedGroups - experts), c.shape.rows <= 8 * DeviceTraits.guaranteedGroups else {
+      throw mismatch(inputs, "more than 524,280 rows")
+    }
+    if let reason = epilogue.misfit(inputs[5...], bias: [experts, c.shape.last], c: c) { throw mismatch(inputs, reason) }
+    return epilogue.outputs(c)
+  }
+
+  package func launch(_ site: LaunchSite) -> Launch {
+    let (a, b, c) = (site.inputs[0].shape, site.inputs[1].shape, site.outputs[0].shape)
+    let (experts, slots) = (site.inputs[2].count - 1, site.inputs[3].count)
+    let tile = LaneTile(aligned: (a.last | b.last | c.last) % 4 == 0, columns: c.last, traits: site.traits)
+    let columns = tile.columnTiles(c.last)
+    let source = gathered == .right ? b : a
+    return Launch([
+      Dispatch(
+        GroupedMatmulKernel.self,
+        constants: .init(
+          local_size_x: UInt32(tile.localSize), CLUSTER: UInt32(tile.cluster), WHOLE_SUBGROUP: tile.wholeSubgroup,
+          ROWS: UInt32(tile.rows), VECTORS: UInt32(tile.vectors), FORM: transposing.rawValue,
+          ALIGNED_A: a.last % 4 == 0, ALIGNED_B: b.last % 4 == 0, GATHERED: gathered.rawValue,
+          ALIGNED_C: c.last % 4 == 0, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
+          ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
+        push: .init(
+          M: Int32(a.last), N: Int32(c.last), K: Int32(a.last), experts: Int32(experts),
+          divisor: Int32(gathered == .neither ? 1 : slots / source.rows)),
+        epilogue.operands(first: 5, columns: c.last) + [
+          .input(0).texels(rowsOf: a.last), .input(1).texels(rowsOf: b.last), .input(2).texels(.r32ui),
+          .input(3).texels(.r32ui),
+        ],
+        groups: transposing == .left
+          ? GroupCount(columns, tile.groups(tile.rowTiles(a.last)), experts)
+          : GroupCount(columns, tile.groups(tile.rowTiles(slots) + experts)))
+    ])
+  }
+
+  package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {
+    guard transposing != .left else { throw mismatch(pullback.inputs.map(\.type), "weight gradients have no gradient") }
+    guard let dy = pullback.cotangents[0] else { return pullback.inputs.map { _ in nil } }
+    let (x, weights, needs) = (pullback.inputs[0], pullback.inputs[1], pullback.needs)
+    let routing = Array(pullback.inputs[2...4])
+    func product(_ a: Value, _ b: Value, _ form: Transposition, _ gathered: Gathered) throws(ShapeError) -> Value {
+      try dy.graph.apply(GroupedMatmul(transposing: form, gathered: gathered), to: [a, b] + routing)[0]
+    }
+    var dx: Value?
+    if needs[0] {
+      let rows = try product(dy, weights, transposing == .right ? .none : .right, .neither)
+      dx = gathered == .left ? try rows.gatherSummed(slots: routing[2], leading: Shape(x.shape.extents.dropLast())) : rows
+    }
+    var dWeights: Value?
+    if needs[1] {
+      dWeights = transposing == .right
+        ? try product(dy, x, .left, gathered == .left ? .right : .neither) : try product(x, dy, .left, gathered)
+    }
+    let dBias = epilogue.bias && needs[5] ? try dy.graph.apply(GroupedColumnSum(), to: [dy, routing[0]])[0] : nil
+    return [dx, dWeights, nil, nil, nil] + (epilogue.bias ? [dBias] : [])
+  }
+
+  package func absorbing(_ consumer: any Op, operand: Int, keepingOriginal: Bool) -> Absorption? {
+    guard !(consumer is AddBias) else { return nil }  // its bias is one row for all experts
+    return epilogue.followed(by: consumer, operand: operand, keepingOriginal: keepingOriginal).map {
+      Absorption(
+        GroupedMatmul(transposing: transposing, gathered: gathered, epilogue: $0.epilogue), extraInputs: $0.extraInputs)
+    }
+  }
+
+  package func cost(_ inputs: [TensorType], _ outputs: [TensorType]) -> Cost {
+    let inner = transposing == .left ? inputs[1].shape.last : outputs[0].shape.last
+    return Cost(
+      flops: 2 * inputs[3].count * inputs[0].shape.last * inner, bytes: (inputs + outputs).reduce(0) { $0 + $1.bytes })
+  }
+
+  package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
+    let (a, b, offsets, entries) = (inputs[0], inputs[1], inputs[2], inputs[3])
+    let (slots, experts) = (entries.data.count, offsets.data.count - 1)
+    func row(_ s: Int, _ operand: Gathered, of x: HostTensor) -> Int {
+      operand == gathered ? Int(entries[s]) / (slots / x.shape.rows) : s
+    }
+    func expert(of s: Int) -> Int { (0..<experts).last { Int(offsets[$0]) <= s } ?? 0 }
+    let k = a.shape.last
+    if transposing == .left {
+      let n = b.shape.last
+      var c = HostTensor(zeros: TensorType([experts, k, n]))
+      for s in 0..<slots {
+        let (x, y, at) = (row(s, .left, of: a) * k, row(s, .right, of: b) * n, expert(of: s) * k * n)
+        for i in 0..<k { for j in 0..<n { c[at + i * n + j] += a[x + i] * b[y + j] } }
+      }
+      return epilogue.reference(c, inputs[5...]) { c, _ in c }
+    }
+    let n = transposing == .right ? b.shape[1] : b.shape[2]
+    var c = HostTensor(zeros: TensorType([slots, n]))
+    for s in 0..<slots {
+      let (x, e) = (row(s, .left, of: a) * k, expert(of: s))
+      for j in 0..<n {
+        for l in 0..<k { c[s * n + j] += a[x + l] * b[e * k * n + (transposing == .right ? j * k + l : l * n + j)] }
+      }
+    }
+    return epilogue.reference(c, inputs[5...]) { c, bias in
+      HostTensor(c.type, c.data.indices.map { c[$0] + bias[expert(of: $0 / n) * n + $0 % n] })
+    }
+  }
+
+  package static let cases: [OpCase] = {
+    let bias = Epilogue(bias: true)
+    let gelu = Epilogue(bias: true, keepsPre: true, activation: .gelu)
+    let derivative = Epilogue(activation: .geluDerivative)
+    return [
+      grouped("one row", .right, .left, tokens: 1, k: 1, experts: 1, from: 1, to: 1),
+      grouped("odd", .right, .left, tokens: 21, k: 2, experts: 5, from: 7, to: 5, bias),
+      grouped("odd", .none, .left, tokens: 13, k: 3, experts: 4, from: 5, to: 9),
+      grouped("whole vectors", .right, .left, tokens: 43, k: 2, experts: 4, from: 16, to: 36, bias),
+      grouped("whole vectors", .none, .neither, tokens: 50, k: 1, experts: 3, from: 20, to: 12, bias),
+      grouped("many experts", .right, .neither, tokens: 40, k: 2, experts: 64, from: 8, to: 4),
+      grouped("bias, gelu", .right, .left, tokens: 43, k: 2, experts: 4, from: 16, to: 36, gelu),
+      grouped("gelu'", .none, .neither, tokens: 70, k: 1, experts: 3, from: 12, to: 36, derivative),
+    ]
+  }()
+
+  private static func grouped(
+    _ name: String, _ form: Transposition, _ gathered: Gathered, tokens: Int, k: Int, experts: Int, from: Int, to: Int,
+    _ epilogue: Epilogue = Epilogue()
+  ) -> OpCase {
+    // Two experts get nothing where there are three or more.
+    let used = max(1, experts - 2)
+    let picks = (0..<tokens * k).map { Double(($0 * $0 / 3 + $0 / k) % used) }
+    let routed = Route(experts: experts).reference([HostTensor(TensorType([tokens, k], .u32), picks)])
+    let slots = tokens * k
+    let c = OpCase.Input([slots, to])
+    return OpCase(
+      "\(form) \(gathered) \(slots)x\(to)x\(from), \(name)",
+      GroupedMatmul(transposing: form, gathered: gathered, epilogue: epilogue),
+      [.init([gathered == .left ? tokens : slots, from]), .init(form == .right ? [experts, to, from] : [experts, from, to])]
+        + routed.map { .init($0.shape, .u32, .values($0.data)) } + (epilogue.bias ? [.init([experts, to])] : [])
+        + (epilogue.activation == .geluDerivative ? [c] : []),
+      tolerance: 1e-4, checksGradient: epilogue.activation == .none)
+  }
+}
+
+extension Value {
+  /// One product per expert over rows sorted by `routing`: tokens [..., K] if `gathering`, else rows [S, K], times
+  /// weights [E, K, N], or [E, N, K] `transposing: .right`, plus bias [E, N] -> [S, N].
+  package func groupedMatmul(
+    _ weights: Value, bias: Value? = nil, transposing: Transposition = .none, routing: Routing, gathering: Bool
+  ) throws(ShapeError) -> Value {
+    let op = GroupedMatmul(
+      transposing: transposing, gathered: gathering ? .left : .neither, epilogue: Epilogue(bias: bias != nil))
+    return try graph.apply(
+      op, to: [self, weights, routing.offsets, routing.entries, routing.slots] + (bias.map { [$0] } ?? []))[0]
+  }
+}

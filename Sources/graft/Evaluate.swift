@@ -1,0 +1,25 @@
+import ArgumentParser
+import Distillation
+import Foundation
+import GPU
+import Storage
+
+struct Evaluate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Evaluate the model in a checkpoint on the test images of its recipe.")
+
+  @Argument(help: "A checkpoint of a whole model, e.g. runs/…/checkpoints/student.safetensors.") var checkpoint: String
+  @OptionGroup var options: DeviceOptions
+
+  func run() throws {
+    let model = try StoredModel(reading: checkpoint)
+    let device = try options.open()
+    let data = try ImageDataset.fashionMNIST(directory: model.recipe.data.directory, split: .test)
+    let result = try model.evaluator(on: device).run(over: data)
+    print(
+      String(
+        format: "%@ after %d steps of %@: top-1 %.2f %%, top-5 %.2f %%, loss %.4f on %d test images",
+        model.block as NSString, model.step, model.recipe.name as NSString, 100 * result.top1, 100 * result.top5,
+        result.loss, result.images))
+  }
+}

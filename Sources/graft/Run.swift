@@ -1,0 +1,84 @@
+import ArgumentParser
+import Dispatch
+import Distillation
+import Foundation
+import GPU
+import Storage
+
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "Train a recipe: all phases, then controls, then the table.")
+
+  @Argument(help: "The recipe.") var recipe: String
+  @Option(help: "One phase alone: PT, MT, FT, m2mKD or E2E.") var phase: PhaseName?
+  @Option(help: "Some teaching pairs of MT or m2mKD, e.g. 0,2.") var pairs: String?
+  @OptionGroup var options: DeviceOptions
+  @Option(help: "Seed of all random numbers.") var seed: UInt64 = 0
+  @Option(help: "The run directory; runs/NAME-seedS by default, numbered if it exists.") var output: String?
+  @Flag(help: "Continue the run in the run directory.") var resume = false
+  @Flag(inversion: .prefixedNo, help: "Train the controls beside the student.") var controls = true
+
+  func run() throws {
+    let recipe = try Recipe(reading: recipe)
+    let selection = Pipeline.Selection(phase: phase, pairs: try selectedPairs(recipe), controls: controls)
+    let path = output ?? directory(recipe)
+    let device = try options.open()
+    let directory = try RunDirectory(path, recipe: recipe)
+    print("run directory: \(path)")
+    let reporter = ConsoleReporter()
+    let stop = StopFlag()
+    let signal = onInterrupt(stop)
+    defer { signal.cancel() }
+
+    let begin = ContinuousClock.now
+    let pipeline = try Pipeline(
+      recipe: recipe, seed: seed, device: device, directory: directory, reporter: reporter, stop: stop)
+    try pipeline.train(selection, resuming: resume)
+    let trained = begin.duration(to: .now)
+    let table = ResultsTable(try pipeline.evaluate())
+    let rows = try directory.metrics.rows(as: MetricsRow.self)
+    let svg = Curves(title: "\(recipe.name), seed \(seed), \(device.snapshot.name)", rows: rows).svg
+    for (name, text) in [("results.md", table.text + "\n"), ("curves.svg", svg)] {
+      try AtomicFile.write(to: "\(path)/\(name)") { (file) throws(StorageError) in try file.write(Array(text.utf8)) }
+    }
+    print("\n\(table.text)\n")
+    print(
+      "training took \(trained.formatted(.units(allowed: [.minutes, .seconds], width: .abbreviated))), "
+        + "peak memory \(mebibytes(peakBytes())) of this process; metrics, checkpoints and curves.svg are in \(path)")
+  }
+
+  private func directory(_ recipe: Recipe) -> String {
+    resume || phase != nil ? RunDirectory.latest(for: recipe, seed: seed) : RunDirectory.unused(for: recipe, seed: seed)
+  }
+
+  private func selectedPairs(_ recipe: Recipe) throws -> [Int]? {
+    guard let pairs else { return nil }
+    guard phase == .MT || phase == .m2mKD else { throw ValidationError("--pairs goes with --phase MT or --phase m2mKD") }
+    let numbers = pairs.split(separator: ",").map { Int($0) ?? -1 }
+    guard !numbers.isEmpty, Set(numbers).count == numbers.count, numbers.allSatisfy({ 0..<recipe.pairs ~= $0 }) else {
+      throw ValidationError("--pairs \(pairs): expected different numbers from 0 to \(recipe.pairs - 1), e.g. 0,2")
+    }
+    return numbers
+  }
+}
+
+extension PhaseName: ExpressibleByArgument {}
+
+/// Ctrl-C ends the run after the step in progress, with its state stored; a second one ends it at once.
+private func onInterrupt(_ stop: StopFlag) -> any DispatchSourceSignal {
+  signal(SIGINT, SIG_IGN)
+  let source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
+  source.setEventHandler {
+    if stop.isRaised { exit(130) }
+    stop.raise()
+    print("\nstopping after this step (again to end at once)")
+  }
+  source.resume()
+  return source
+}
+
+/// The largest resident size this process had.
+private func peakBytes() -> Int {
+  var usage = rusage()
+  getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+  return usage.ru_maxrss * 1024
+}

@@ -1,0 +1,124 @@
+import GPU
+import Testing
+
+@Suite struct DevicePlanTests {
+  private func device(_ name: String, _ kind: DeviceSnapshot.Kind, index: Int = 0) -> DeviceSnapshot {
+    DeviceSnapshot(name: name, kind: kind, index: index)
+  }
+
+  private func chosen(_ name: String?, _ devices: [DeviceSnapshot]) throws -> String {
+    try DevicePlan(choosing: name, from: devices).snapshot.name
+  }
+
+  @Test func prefersRealDevicesAndTakesACPUOnlyAlone() throws {
+    let cpu = device("llvmpipe", .cpu)
+    let integrated = device("UHD", .integrated)
+    let discrete = device("RX 7900", .discrete)
+    let virtual = device("VirtIO", .virtual)
+    #expect(try chosen(nil, [cpu, virtual, integrated, discrete]) == "RX 7900")
+    #expect(try chosen(nil, [cpu, virtual, integrated]) == "UHD")
+    #expect(try chosen(nil, [cpu, virtual]) == "VirtIO")
+    #expect(try chosen(nil, [cpu]) == "llvmpipe")
+    #expect(try chosen(nil, [device("first", .discrete), device("second", .discrete)]) == "first")
+  }
+
+  @Test func choosesByIndexOrPartOfTheName() throws {
+    let devices = [device("NVIDIA RTX 3090", .discrete), device("llvmpipe (LLVM 15)", .cpu, index: 1)]
+    #expect(try chosen("1", devices) == "llvmpipe (LLVM 15)")
+    #expect(try chosen("LLVMPIPE", devices) == "llvmpipe (LLVM 15)")
+    // Beyond the list a number is part of a name.
+    #expect(try chosen("3090", devices) == "NVIDIA RTX 3090")
+    let plan = try DevicePlan(choosing: "llvm", from: devices)
+    #expect(plan.traits.isSoftware && plan.snapshot.index == 1)
+  }
+
+  @Test func unknownNamesListWhatIsPresent() {
+    let error = #expect(throws: VulkanError.self) {
+      try DevicePlan(choosing: "radeon", from: [device("llvmpipe", .cpu), device("UHD", .integrated, index: 1)])
+    }
+    #expect(error?.description == "no device matches 'radeon'; present are 0: llvmpipe, 1: UHD")
+    let none = #expect(throws: VulkanError.self) { try DevicePlan(choosing: nil, from: []) }
+    #expect(none?.description.hasPrefix("no Vulkan driver found: install one") == true)
+  }
+
+  @Test func missingFeaturesAreNamed() {
+    expectRefusal("Vulkan 1.2 is needed, the driver has 1.1") { $0.version = [1, 1] }
+    expectRefusal("no timeline semaphores") { $0.timelineSemaphore = false }
+    expectRefusal("no subgroup shuffle in compute shaders") { $0.subgroups.shufflesInCompute = false }
+    expectRefusal("no uniform texel buffers of format r32ui") { $0.uniformTexelFormats.remove(.r32ui) }
+    expectRefusal("no compute queue") { $0.queueFamilies = [.init(graphics: true, compute: false)] }
+    expectRefusal("MoltenVK's subgroup shuffles are wrong on AMD GPUs; use another driver or device") {
+      $0.driverID = 14
+      $0.vendorID = 0x1002
+    }
+  }
+
+  private func expectRefusal(_ reason: String, _ change: (inout DeviceSnapshot) -> Void) {
+    var broken = device("broken", .discrete)
+    change(&broken)
+    let error = #expect(throws: VulkanError.self) { try DevicePlan(choosing: nil, from: [broken]) }
+    #expect(error == .unsuitableDevice(name: "broken", reason: reason))
+  }
+
+  @Test func newVersionsAreAccepted() throws {
+    for version in [[1, 3], [1, 4], [2, 0]] {
+      var new = device("new", .discrete)
+      new.version = version
+      #expect(try chosen(nil, [new]) == "new")
+    }
+  }
+
+  @Test func oneGPUBehindSeveralDriversCountsOnce() throws {
+    var dozen = device("Dozen", .discrete)
+    var proprietary = device("AMD proprietary", .discrete, index: 1)
+    var radv = device("RADV", .discrete, index: 2)
+    (dozen.driverID, proprietary.driverID, radv.driverID) = (23, 1, 3)
+    (dozen.uuid, proprietary.uuid, radv.uuid) = ([1], [1], [1])
+    let other = device("other GPU", .discrete, index: 3)
+    #expect(try chosen(nil, [dozen, proprietary, radv, other]) == "RADV")
+    #expect(try chosen("amd", [dozen, proprietary, radv, other]) == "AMD proprietary")
+    radv.uuid = [2]
+    // Another GPU's better driver is no reason to leave the first GPU.
+    #expect(try chosen(nil, [proprietary, radv]) == "AMD proprietary")
+  }
+
+  @Test func computeQueuesWithoutGraphicsComeFirst() throws {
+    var gpu = device("gpu", .discrete)
+    gpu.queueFamilies = [.init(graphics: true), .init(compute: false), .init(timestampBits: 0)]
+    let plan = try DevicePlan(choosing: nil, from: [gpu])
+    #expect(plan.queueFamily == 2 && !plan.hasTimestamps)
+    gpu.queueFamilies.removeLast()
+    #expect(try DevicePlan(choosing: nil, from: [gpu]).queueFamily == 0)
+  }
+
+  @Test func subgroupSizeIsAskedForWhereADriverHasSeveral() throws {
+    var gpu = device("gpu", .integrated)
+    gpu.subgroups.size = 32
+    #expect(try DevicePlan(choosing: nil, from: [gpu]).requiredSubgroupSize == nil)
+
+    gpu.subgroups.choices = 8...32
+    gpu.extensions = ["VK_EXT_subgroup_size_control"]
+    var plan = try DevicePlan(choosing: nil, from: [gpu])
+    #expect(plan.requiredSubgroupSize == 32 && plan.extensions == ["VK_EXT_subgroup_size_control"])
+
+    gpu.driverID = 6  // Intel, Mesa
+    plan = try DevicePlan(choosing: nil, from: [gpu])
+    #expect(plan.requiredSubgroupSize == 16 && plan.traits.subgroupSize == 16)
+    gpu.subgroups.choices = 32...32
+    #expect(try DevicePlan(choosing: nil, from: [gpu]).traits.subgroupSize == 32)
+  }
+
+  @Test func traitsCarryTheLimits() throws {
+    var gpu = device("gpu", .discrete)
+    gpu.limits.texelBufferElements = 11
+    gpu.limits.sharedMemoryBytes = 12
+    gpu.limits.workgroupInvocations = 13
+    gpu.limits.pushConstantBytes = 14
+    gpu.limits.storageBufferRange = 15
+    let traits = try DevicePlan(choosing: nil, from: [gpu]).traits
+    let expected = DeviceTraits(
+      subgroupSize: 32, isSoftware: false, maxTexelBufferElements: 11, sharedMemoryBytes: 12,
+      maxWorkgroupInvocations: 13, maxPushConstantBytes: 14, maxStorageBufferRange: 15)
+    #expect(traits == expected)
+  }
+}
