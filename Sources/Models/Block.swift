@@ -41,9 +41,9 @@ struct Block: Sendable {
 
   let name: String
   let preStitch: Stitch?
-  let norm1: LayerNorm
+  let norm1: NN.LayerNorm
   let attention: SelfAttention
-  let norm2: LayerNorm
+  let norm2: NN.LayerNorm
   let feedForward: FeedForward
   let postStitch: Stitch?
   let dropPath: Double
@@ -55,10 +55,10 @@ struct Block: Sendable {
     preStitch = options.preStitch.map {
       Stitch(scope("pre_stitch"), from: $0, to: features, weights: width.linear)
     }
-    norm1 = LayerNorm(scope("norm1"), features, eps: width.eps)
+    norm1 = NN.LayerNorm(scope("norm1"), features, eps: width.eps)
     attention = SelfAttention(
       scope("attn"), features: features, heads: width.heads, qkvBias: width.qkvBias, weights: width.linear)
-    norm2 = LayerNorm(scope("norm2"), features, eps: width.eps)
+    norm2 = NN.LayerNorm(scope("norm2"), features, eps: width.eps)
     if let experts = options.experts {
       feedForward = .experts(
         MixtureOfExperts(

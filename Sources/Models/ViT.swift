@@ -49,7 +49,7 @@ package struct ImageTask: Sendable, Hashable {
 package struct Stage: Sendable {
   let embedding: PatchEmbedding?
   let blocks: [Block]
-  let norm: LayerNorm?
+  let norm: NN.LayerNorm?
   let head: Linear?
 
   package var blockCount: Int { blocks.count }
@@ -69,7 +69,7 @@ package struct Stage: Sendable {
     blocks = options.enumerated().map { j, options in
       Block(scope("blocks.\(j)"), name: "blocks.\(j)", width: width, options: options)
     }
-    norm = isLast ? LayerNorm(scope("norm"), width.features, eps: width.eps) : nil
+    norm = isLast ? NN.LayerNorm(scope("norm"), width.features, eps: width.eps) : nil
     head = isLast ? Linear(scope("head"), from: width.features, to: task.classes, weights: width.linear) : nil
   }
 

@@ -29,13 +29,14 @@ package struct MixtureOfExperts: Sendable {
 
   package func callAsFunction(_ x: Value, _ forward: Forward) throws(ShapeError) -> Value {
     let (scores, chosen) = try gate(x, forward).topKGate(k: k)  // (tokens, K) each
-    let route = try chosen.routed(experts: experts)
+    let routing = try chosen.routed(experts: experts)
+    // (tokens K, F), rows sorted by expert
     let hidden = try x.groupedMatmul(
-      forward(htoh4Weight), bias: forward(htoh4Bias), transposing: .right, routing: route, gathering: true
-    ).gelu()  // (tokens * K, F), rows sorted by expert
+      forward(htoh4Weight), bias: forward(htoh4Bias), transposing: .right, routing: routing, gathering: true
+    ).gelu()
     let mixed = try hidden.groupedMatmul(
-      forward(h4tohWeight), bias: forward(h4tohBias), transposing: .right, routing: route, gathering: false)
-    return try mixed.combined(scores: scores, slots: route.slots, leading: Shape(x.shape.extents.dropLast()))
+      forward(h4tohWeight), bias: forward(h4tohBias), transposing: .right, routing: routing, gathering: false)
+    return try mixed.combined(scores: scores, slots: routing.slots, leading: Shape(x.shape.extents.dropLast()))
   }
 }
 

@@ -4,8 +4,8 @@ import Testing
 
 @testable import GPU
 
-/// Runs on whatever device is there (lavapipe in continuous integration) with validation on: any message fails.
-@Suite struct DeviceTests {
+/// Each test opens a device of its own under validation: any message fails it, also one about objects left behind.
+@Suite(.enabled(if: TestDevice.isPresent, TestDevice.absence)) struct DeviceTests {
   @Test func fillAndDownload() throws {
     try withDevice { device in
       let buffer = try device.makeBuffer(bytes: 1000 * 4, kind: .device, label: "y")
@@ -241,8 +241,8 @@ import Testing
   @Test func damagedPipelineFileIsIgnoredAndReplaced() throws {
     let directory = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
     defer { try? FileManager.default.removeItem(at: directory) }
-    let instance = try Instance(validation: true)
-    let plan = try DevicePlan(choosing: nil, from: instance.snapshots())
+    let instance = try Instance(validation: TestDevice.validates)
+    let plan = try DevicePlan(choosing: TestDevice.name, from: instance.snapshots())
     let file = PipelineFile(plan.snapshot, directory: directory)
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     try Data(repeating: 0xab, count: 5000).write(to: file.url)
@@ -325,8 +325,8 @@ import Testing
   }
 
   @Test func descriptorLimitsAreChecked() throws {
-    let instance = try Instance(validation: true)
-    var snapshot = try DevicePlan(choosing: nil, from: instance.snapshots()).snapshot
+    let instance = try Instance(validation: TestDevice.validates)
+    var snapshot = try DevicePlan(choosing: TestDevice.name, from: instance.snapshots()).snapshot
     snapshot.limits.storageBufferRange = 1024
     snapshot.limits.texelBufferElements = 64
     snapshot.storageTexelFormats.remove(.r32f)
@@ -356,10 +356,10 @@ import Testing
   }
 
   /// Without this the other tests' `messages == []` could hold because nobody looks.
-  @Test func validationReports() throws {
+  @Test(.enabled(if: TestDevice.validates)) func validationReports() throws {
     let heard = Failures()
     let instance = try Instance(validation: true) { heard.append($0) }
-    let device = try Device(plan: DevicePlan(choosing: nil, from: instance.snapshots()), instance: instance)
+    let device = try Device(plan: DevicePlan(choosing: TestDevice.name, from: instance.snapshots()), instance: instance)
     let a = try words(64, device)
     let texels = try device.kernel(TestKernels.texels, [])
     // The shader reads floats; unsigned integers are a type error that only validation sees.
@@ -373,11 +373,11 @@ import Testing
 }
 
 private func withDevice(_ body: (Device) throws -> Void) throws {
-  let instance = try Instance(validation: true)
+  let instance = try Instance(validation: TestDevice.validates)
   let cache = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
   defer { try? FileManager.default.removeItem(at: cache) }
   do {
-    let plan = try DevicePlan(choosing: nil, from: instance.snapshots())
+    let plan = try DevicePlan(choosing: TestDevice.name, from: instance.snapshots())
     try body(Device(plan: plan, instance: instance, cacheDirectory: cache))
   }
   // After the device is gone, so that objects it left behind are reported too.

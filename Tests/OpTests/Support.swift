@@ -9,13 +9,13 @@ import Testing
 /// `GRAFT_DEVICE` chooses it (an index or part of a name); `GRAFT_VALIDATION=0` does without the validation layer.
 enum TestDevice {
   static let shared: Result<Device, VulkanError> = Result { () throws(VulkanError) in
-    let environment = ProcessInfo.processInfo.environment
-    let instance = try Instance(validation: environment["GRAFT_VALIDATION"] != "0") { message in
-      Issue.record("validation: \(message)")
-    }
-    let plan = try DevicePlan(choosing: environment["GRAFT_DEVICE"], from: try instance.snapshots())
+    let instance = try Instance(validation: validates) { Issue.record("validation: \($0)") }
+    let plan = try DevicePlan(choosing: name, from: try instance.snapshots())
     return try Device(plan: plan, instance: instance)
   }
+
+  static let name = ProcessInfo.processInfo.environment["GRAFT_DEVICE"]
+  static let validates = ProcessInfo.processInfo.environment["GRAFT_VALIDATION"] != "0"
 
   static var isPresent: Bool { (try? shared.get()) != nil }
 
