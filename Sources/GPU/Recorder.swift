@@ -119,10 +119,16 @@ package struct Recorder: ~Copyable {
     var touches: [HazardTracker.Touch] = []
     var infos = [VkDescriptorBufferInfo](repeating: .init(), count: bindings.count)
     var views = [VkBufferView?](repeating: nil, count: bindings.count)
+    // An unused binding that the shader declares as written gets what the dispatch writes anyway: one placeholder for
+    // all would be a hazard between dispatches in the eyes of synchronisation validation.
+    let written = zip(bindings, kernel.source.bindings).lazy.compactMap { resource, binding -> BufferSlice? in
+      guard case .buffer(let slice) = resource, binding.access.writes else { return nil }
+      return slice
+    }.first
     for (i, (resource, binding)) in zip(bindings, kernel.source.bindings).enumerated() {
       switch resource {
       case .unused where binding.kind == .storageBuffer:
-        infos[i] = VkDescriptorBufferInfo(placeholder.whole)
+        infos[i] = VkDescriptorBufferInfo(binding.access.writes ? written ?? placeholder.whole : placeholder.whole)
       case .unused:
         views[i] = try objects.view(placeholder.whole, .r32f).raw
       case .buffer(let slice):
