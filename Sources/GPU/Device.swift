@@ -15,7 +15,7 @@ package final class Device: Sendable {
   package init(plan: DevicePlan, instance: Instance, cacheDirectory: URL? = nil) throws(VulkanError) {
     logical = try LogicalDevice(plan: plan, instance: instance)
     kernels = try KernelCache(logical, directory: cacheDirectory ?? PipelineFile.userDirectory)
-    placeholder = try Buffer(logical, bytes: 256, kind: .device, label: "placeholder")
+    placeholder = try Buffer(logical, bytes: 512, kind: .device, label: "placeholder")
   }
 
   /// The device that `DevicePlan(choosing: name)` picks from all that are present.

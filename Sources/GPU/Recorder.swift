@@ -120,11 +120,13 @@ package struct Recorder: ~Copyable {
     var infos = [VkDescriptorBufferInfo](repeating: .init(), count: bindings.count)
     var views = [VkBufferView?](repeating: nil, count: bindings.count)
     for (i, (resource, binding)) in zip(bindings, kernel.source.bindings).enumerated() {
+      // Validation takes a bound range for a used one, so what a kernel could write lies apart from what it could read.
+      let unused = placeholder.slice(offset: binding.access.writes ? 256 : 0, bytes: 256)
       switch resource {
       case .unused where binding.kind == .storageBuffer:
-        infos[i] = VkDescriptorBufferInfo(placeholder.whole)
+        infos[i] = VkDescriptorBufferInfo(unused)
       case .unused:
-        views[i] = try objects.view(placeholder.whole, .r32f).raw
+        views[i] = try objects.view(unused, .r32f).raw
       case .buffer(let slice):
         precondition(binding.kind == .storageBuffer, "'\(kernel.source.name).\(binding.name)' is a texel buffer")
         try checkStorage(slice, kernel, binding)
