@@ -177,7 +177,7 @@ extension Recipe {
         phases[name] = try section.section(name.rawValue) { (phase) throws(RecipeError) in
           if name == .m2mKD {
             distillation = DistillationSettings(
-              kind: try phase.choice("distillation", .soft), alpha: try phase.double("alpha", 0.5, in: 0...1),
+              kind: try phase.choice("distillation", DistillationName.soft).kind, alpha: try phase.double("alpha", 0.5, in: 0...1),
               tau: try phase.double("temperature", 1, in: 1e-3...1e3))
           }
           return try PhaseSettings(phase, trainingImages: data.trainingImages)
@@ -257,6 +257,13 @@ extension PhaseSettings {
     clip = try reader.optionalDouble("clip", in: 1e-12...1e12)
     dropPath = try reader.double("drop_path", 0, in: 0...0.99)
   }
+}
+
+/// The forms of the teacher's term, as recipes name them.
+private enum DistillationName: String, CaseIterable {
+  case soft, hard
+
+  var kind: DistillationLoss.Kind { self == .soft ? .soft : .hard }
 }
 
 extension ExpertFanIn: CaseIterable {

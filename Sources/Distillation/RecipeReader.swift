@@ -123,7 +123,7 @@ final class RecipeReader {
 
   /// Reads a nested mapping; a missing one reads as empty, so its own defaults and requirements apply.
   func section<T>(_ key: String, _ body: (RecipeReader) throws(RecipeError) -> T) throws(RecipeError) -> T {
-    let empty = Node([(Node, Node)](), .implicit, .block, node.mark)
+    let empty = Node([(Node, Node)]())
     let reader = try RecipeReader(file: file, path: full(key), node: unread.removeValue(forKey: key) ?? empty)
     let value = try body(reader)
     try reader.finish()

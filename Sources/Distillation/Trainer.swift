@@ -127,8 +127,8 @@ package struct Trainer: Sendable {
       try BatchSampler(
         count: training.count, batch: settings.batch * settings.accumulate, seed: seed, stream: task.dataStream)
     }
-    let training = training
-    return Prefetcher(from: first) { step in training.batch(sampler.indices(step: step - 1)) }
+    let images = self.training
+    return Prefetcher(from: first) { step in images.batch(sampler.indices(step: step - 1)) }
   }
 
   private func feed(_ feed: Plan.Feed, _ batch: ImageBatch, step: Int, _ settings: PhaseSettings) {

@@ -40,7 +40,7 @@ final class ConsoleReporter: Reporter {
       let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 24 - filled)
       let task = state.withLock { $0.task }
       print("\r\u{1b}[K\(task) [\(bar)] \(step)/\(steps)  loss \(loss)  \(speed)", terminator: step == steps ? "\n" : "")
-      fflush(stdout)
+      fflush(nil)
     } else {
       line("  step \(step)/\(steps)  loss \(loss)  \(speed)")
     }
@@ -61,6 +61,6 @@ final class ConsoleReporter: Reporter {
 
   private func line(_ text: String) {
     print(text)
-    fflush(stdout)
+    fflush(nil)
   }
 }

@@ -79,6 +79,6 @@ private func onInterrupt(_ stop: StopFlag) -> any DispatchSourceSignal {
 /// The largest resident size this process had.
 private func peakBytes() -> Int {
   var usage = rusage()
-  getrusage(RUSAGE_SELF, &usage)
+  getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
   return usage.ru_maxrss * 1024
 }
