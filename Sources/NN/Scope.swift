@@ -71,9 +71,9 @@ package final class ParameterBuilder {
   package var root: Scope { Scope(builder: self, prefix: "") }
   package var layout: ParameterLayout { ParameterLayout(block: block, entries: entries, count: count) }
 
-  fileprivate func add(_ name: String, _ shape: Shape, storedAs stored: Shape?, _ initializer: Initializer) -> Parameter {
+  fileprivate func add(_ name: String, _ shape: Shape, storedAs: Shape?, _ initializer: Initializer) -> Parameter {
     precondition(!entries.contains { $0.parameter.name == name }, "two parameters named \(name)")
-    let parameter = Parameter(name: name, shape: shape, storedShape: stored, block: block, offset: count)
+    let parameter = Parameter(name: name, shape: shape, storedAs: storedAs, block: block, offset: count)
     entries.append(.init(parameter: parameter, initializer: initializer))
     let step = Parameter.alignment
     count += (shape.count + step - 1) / step * step
@@ -89,8 +89,8 @@ package struct Scope {
   package func callAsFunction(_ name: String) -> Scope { Scope(builder: builder, prefix: prefix + name + ".") }
 
   package func parameter(
-    _ name: String, _ shape: Shape, storedAs stored: Shape? = nil, _ initializer: Initializer
+    _ name: String, _ shape: Shape, storedAs: Shape? = nil, _ initializer: Initializer
   ) -> Parameter {
-    builder.add(prefix + name, shape, storedAs: stored, initializer)
+    builder.add(prefix + name, shape, storedAs: storedAs, initializer)
   }
 }
