@@ -38,45 +38,36 @@ package struct JSONLines: Sendable {
 
   package func rows<Row: Decodable>(as type: Row.Type = Row.self) throws(StorageError) -> [Row] {
     var rows: [Row] = []
-    try visit { (row: Row, _) in
-      rows.append(row)
-      return true
-    }
+    try visit { (row: Row, _) in rows.append(row) }
     return rows
   }
 
-  /// Removes the first row for which `isPast` is true and all that follow it: what a run wrote after the checkpoint
-  /// that it is resumed from.
-  package func truncate<Row: Decodable>(
-    _ type: Row.Type = Row.self, from isPast: (Row) -> Bool
-  ) throws(StorageError) {
-    var end = 0
-    let count = try visit { (row: Row, next) in
-      guard !isPast(row) else { return false }
-      end = next
-      return true
+  /// Removes the rows for which `isPast` is true, all or none: what a run wrote after the checkpoint that it is resumed
+  /// from.
+  package func remove<Row: Decodable>(where isPast: (Row) -> Bool) throws(StorageError) {
+    var kept: [UInt8] = []
+    var removed = false
+    try visit { (row: Row, line) in
+      if isPast(row) { removed = true } else { kept += line }
     }
-    let descriptor = try open(O_WRONLY)
-    defer { close(descriptor) }
-    try truncate(descriptor, to: end, of: count)
+    guard removed else { return }
+    try AtomicFile.write(to: path, expecting: kept.count) { (file) throws(StorageError) in try file.write(kept) }
   }
 
-  /// Calls `body` with each whole line's row and the offset of its end until it returns false; returns the file's size.
-  @discardableResult
-  private func visit<Row: Decodable>(_ body: (Row, Int) -> Bool) throws(StorageError) -> Int {
+  /// Calls `body` with each whole line's row and its bytes, newline included.
+  private func visit<Row: Decodable>(_ body: (Row, Slice<UnsafeRawBufferPointer>) -> Void) throws(StorageError) {
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy =
       .convertFromString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    return try MappedFile(path).withBytes { bytes throws(StorageError) in
+    try MappedFile(path).withBytes { bytes throws(StorageError) in
       var (start, line) = (0, 1)
       while let end = bytes[start...].firstIndex(of: newline) {
         guard let row = try? decoder.decode(Row.self, from: Data(bytes[start..<end])) else {
           throw .unsupported(path: path, detail: "line \(line) is not a row of \(Row.self); mend or remove it")
         }
-        guard body(row, end + 1) else { break }
+        body(row, bytes[start...end])
         (start, line) = (end + 1, line + 1)
       }
-      return bytes.count
     }
   }
 

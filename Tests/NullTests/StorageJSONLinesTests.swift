@@ -41,14 +41,16 @@ import Testing
     #expect(try JSONLines(path).rows(as: Row.self) == [])
   }
 
-  @Test func truncateDropsTheRestOfTheRun() throws {
+  @Test func removesRowsWhereverTheyAre() throws {
     let log = try JSONLines(directory.file("metrics.jsonl"))
     for phase in ["PT", "FT"] { for step in 0..<3 { try log.append(Row(phase: phase, step: step, loss: 1)) } }
-    try log.truncate { (row: Row) in row.phase == "FT" && row.step > 1 }
-    #expect(try log.rows(as: Row.self).map { "\($0.phase)\($0.step)" } == ["PT0", "PT1", "PT2", "FT0", "FT1"])
-    try log.truncate { (_: Row) in false }
-    #expect(try log.rows(as: Row.self).count == 5)
-    try log.truncate { (row: Row) in row.step == 0 }
+    try log.remove { (row: Row) in row.phase == "PT" && row.step > 0 }
+    #expect(try log.rows(as: Row.self).map { "\($0.phase)\($0.step)" } == ["PT0", "FT0", "FT1", "FT2"])
+    try log.remove { (_: Row) in false }
+    #expect(try log.rows(as: Row.self).count == 4)
+    try log.append(Row(phase: "PT", step: 1, loss: 1))
+    #expect(try log.rows(as: Row.self).map { "\($0.phase)\($0.step)" } == ["PT0", "FT0", "FT1", "FT2", "PT1"])
+    try log.remove { (_: Row) in true }
     #expect(try bytes(of: log.path).isEmpty)
   }
 
@@ -57,7 +59,7 @@ import Testing
     let log = try JSONLines(path)
     let error = storageError(naming: "line 2") { _ = try log.rows(as: Row.self) }
     #expect(error != nil)
-    #expect(storageError(naming: path) { try log.truncate { (_: Row) in false } } != nil)
+    #expect(storageError(naming: path) { try log.remove { (_: Row) in false } } != nil)
   }
 
   @Test func fullDeviceSaysSo() throws {
