@@ -111,8 +111,9 @@ extension Recipe {
   package init(file: String, text: String) throws(RecipeError) {
     let reader = try RecipeReader(file: file, text: text)
     name = try reader.string("name")
-    guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) }) else {
-      throw reader.error("name", "'\(name)' names a folder: letters, digits, '-', '_' and '.' only")
+    guard let first = name.first, first != ".", name.allSatisfy({ $0.isLetter || $0.isNumber || "-_.".contains($0) })
+    else {
+      throw reader.error("name", "'\(name)' names a folder: letters, digits, '-', '_' and '.' only, not '.' first")
     }
     let data = try reader.section("data", DataSettings.init)
     self.data = data
@@ -140,30 +141,20 @@ extension Recipe {
     let deviation = try reader.section("initialization") { (s) throws(RecipeError) in
       (linear: try s.double("linear_std", 0.02), experts: try s.choice("experts", ExpertFanIn.fastmoe))
     }
-    let width = try reader.section("teacher") { (teacher) throws(RecipeError) in
-      (try TransformerWidth(teacher, deviation.linear), try teacher.depths("depths"))
-    }
-    self.width = width.0
-    teacherDepths = width.1
     let metaDepths = try reader.section("meta") { (meta) throws(RecipeError) in try meta.depths("depths") }
     self.metaDepths = metaDepths
+    (width, teacherDepths) = try reader.section("teacher") { (teacher) throws(RecipeError) in
+      (try TransformerWidth(teacher, deviation.linear), try teacher.depths("depths", modules: metaDepths.count))
+    }
     student = try reader.section("student") { (s) throws(RecipeError) in
       let width = try TransformerWidth(s, deviation.linear)
       let count = try s.int("experts", in: 1...4096)
       let perToken = try s.int("experts_per_token", 2, in: 1...min(8, count))
-      let depths = try s.depths("depths")
-      guard depths.count == metaDepths.count else {
-        throw s.error("depths", "\(depths.count) modules, but the meta model has \(metaDepths.count)")
-      }
       return StudentSettings(
-        width: width, depths: depths,
+        width: width, depths: try s.depths("depths", modules: metaDepths.count),
         experts: .init(count: count, perToken: perToken, fanIn: deviation.experts),
         keepsStitches: try s.bool("keep_stitches", false))
     }
-    guard teacherDepths.count == metaDepths.count else {
-      throw reader.error("teacher", "depths has \(teacherDepths.count) modules, but the meta model has \(metaDepths.count)")
-    }
-    guard student.keepsStitches || student.width.features > 0 else { throw reader.error("student", "has no width") }
     optimizer = try reader.section("optimizer") { (o) throws(RecipeError) in
       OptimizerSettings(
         beta1: try o.double("beta1", 0.9, in: 0...1), beta2: try o.double("beta2", 0.999, in: 0...1),
@@ -177,7 +168,8 @@ extension Recipe {
         phases[name] = try section.section(name.rawValue) { (phase) throws(RecipeError) in
           if name == .m2mKD {
             distillation = DistillationSettings(
-              kind: try phase.choice("distillation", DistillationName.soft).kind, alpha: try phase.double("alpha", 0.5, in: 0...1),
+              kind: try phase.choice("distillation", DistillationName.soft).kind,
+              alpha: try phase.double("alpha", 0.5, in: 0...1),
               tau: try phase.double("temperature", 1, in: 1e-3...1e3))
           }
           return try PhaseSettings(phase, trainingImages: data.trainingImages)
@@ -200,10 +192,14 @@ extension Recipe {
 }
 
 extension RecipeReader {
-  fileprivate func depths(_ key: String) throws(RecipeError) -> [Int] {
+  /// - Parameter modules: how many there are to be; nil leaves it open.
+  fileprivate func depths(_ key: String, modules: Int? = nil) throws(RecipeError) -> [Int] {
     let depths = try ints(key)
     guard !depths.isEmpty, depths.allSatisfy({ $0 > 0 }) else {
       throw error(key, "needs one positive number of blocks per module, found \(depths)")
+    }
+    guard depths.count == modules ?? depths.count else {
+      throw error(key, "\(depths.count) modules, but the meta model has \(modules ?? 0)")
     }
     return depths
   }
@@ -213,7 +209,9 @@ extension TransformerWidth {
   fileprivate init(_ reader: RecipeReader, _ deviation: Double) throws(RecipeError) {
     let features = try reader.int("features", in: 1...65_536)
     let heads = try reader.int("heads", in: 1...1024)
-    guard features % heads == 0 else { throw reader.error("heads", "\(heads) heads do not divide \(features) features") }
+    guard features % heads == 0 else {
+      throw reader.error("heads", "\(heads) heads do not divide \(features) features")
+    }
     self.init(
       features: features, heads: heads, mlpRatio: try reader.int("mlp_ratio", 4, in: 1...64),
       qkvBias: try reader.bool("qkv_bias", true), eps: try reader.double("eps", 1e-6), linear: .normal(deviation))

@@ -14,16 +14,22 @@ final class RecipeReader {
   let file: String
   private let path: String
   private let node: Node
+  /// Of the key that this mapping belongs to.
+  private let line: Int
   private var unread: [String: Node]
+  private var known: Set<String> = []
   private var resolved: [(Node, Node)] = []
-  private var children: [(String, RecipeReader)] = []
 
   convenience init(file: String, text: String) throws(RecipeError) {
     do {
       guard let node = try Yams.compose(yaml: text) else { throw RecipeError(file, "the recipe is empty") }
-      try self.init(file: file, path: "", node: node)
-    } catch let error as YamlError {
-      throw RecipeError(file, "not YAML: " + "\(error)".split(separator: "\n").joined(separator: " "))
+      try self.init(file: file, path: "", node: node, line: 1)
+    } catch YamlError.scanner(_, let problem, let mark, _), YamlError.parser(_, let problem, let mark, _),
+      YamlError.composer(_, let problem, let mark, _)
+    {
+      throw RecipeError(file, line: mark.line, "not YAML: \(problem)")
+    } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
+      throw RecipeError(file, line: context.mark.line, "not YAML: the key '\(keys.first ?? "")' occurs twice")
     } catch let error as RecipeError {
       throw error
     } catch {
@@ -31,34 +37,36 @@ final class RecipeReader {
     }
   }
 
-  private init(file: String, path: String, node: Node) throws(RecipeError) {
+  private init(file: String, path: String, node: Node, line: Int) throws(RecipeError) {
     guard let mapping = node.mapping else {
-      throw RecipeError(file, line: node.mark?.line, "\(path.isEmpty ? "the recipe" : path): expected `key: value` lines")
+      throw RecipeError(file, line: line, "\(path.isEmpty ? "the recipe" : path): expected `key: value` lines")
     }
     self.file = file
     self.path = path
     self.node = node
+    self.line = line
     unread = [:]
-    for (key, value) in mapping {
-      let name = key.string ?? ""
-      guard unread.updateValue(value, forKey: name) == nil else {
-        throw RecipeError(file, line: key.mark?.line, "\(full(name)): the key occurs twice")
-      }
-    }
+    for (key, value) in mapping { unread[key.string ?? ""] = value }
   }
 
   private func full(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
-  /// An error at a key of this mapping.
+  /// An error at a key of this mapping, or at the mapping where it lacks the key.
   func error(_ key: String, _ message: String) -> RecipeError {
-    RecipeError(file, line: node.mapping?[key]?.mark?.line ?? node.mark?.line, "\(full(key)): \(message)")
+    RecipeError(file, line: line(of: key) ?? line, "\(full(key)): \(message)")
   }
 
-  func has(_ key: String) -> Bool { node.mapping?[key] != nil }
+  private func line(of key: String) -> Int? { node.mapping?.first { $0.key.string == key }?.key.mark?.line }
+
+  func has(_ key: String) -> Bool {
+    known.insert(key)
+    return node.mapping?[key] != nil
+  }
 
   private func read<T>(
     _ key: String, _ fallback: T?, _ kind: String, _ convert: (Node) -> T?, _ write: (T) -> Node
   ) throws(RecipeError) -> T {
+    known.insert(key)
     let value: T
     if let node = unread.removeValue(forKey: key) {
       guard let converted = convert(node) else {
@@ -82,13 +90,17 @@ final class RecipeReader {
     return value
   }
 
-  func double(_ key: String, _ fallback: Double? = nil, in range: ClosedRange<Double> = 0...Double.greatestFiniteMagnitude)
+  func double(
+    _ key: String, _ fallback: Double? = nil, in range: ClosedRange<Double> = 0...Double.greatestFiniteMagnitude
+  )
     throws(RecipeError) -> Double
   {
     let value = try read(key, fallback, "a number", \.float) { Node("\($0)") }
     guard range.contains(value) else {
       throw error(
-        key, range.upperBound < 1e300 ? "\(value) is not in \(range.lowerBound)…\(range.upperBound)" : "\(value) is negative or not a number")
+        key,
+        range.upperBound < 1e300
+          ? "\(value) is not in \(range.lowerBound)…\(range.upperBound)" : "\(value) is negative or not a number")
     }
     return value
   }
@@ -123,8 +135,10 @@ final class RecipeReader {
 
   /// Reads a nested mapping; a missing one reads as empty, so its own defaults and requirements apply.
   func section<T>(_ key: String, _ body: (RecipeReader) throws(RecipeError) -> T) throws(RecipeError) -> T {
+    known.insert(key)
     let empty = Node([(Node, Node)]())
-    let reader = try RecipeReader(file: file, path: full(key), node: unread.removeValue(forKey: key) ?? empty)
+    let reader = try RecipeReader(
+      file: file, path: full(key), node: unread.removeValue(forKey: key) ?? empty, line: line(of: key) ?? line)
     let value = try body(reader)
     try reader.finish()
     resolved.append((Node(key), reader.resolvedNode))
@@ -134,8 +148,7 @@ final class RecipeReader {
   /// - Throws: if a key was not read: it is unknown, most likely misspelled.
   func finish() throws(RecipeError) {
     guard let key = unread.keys.min() else { return }
-    let known = resolved.compactMap(\.0.string).sorted().joined(separator: ", ")
-    throw error(key, "unknown key (known here: \(known))")
+    throw error(key, "unknown key (known here: \(known.sorted().joined(separator: ", ")))")
   }
 
   /// Everything that was read, as YAML.
