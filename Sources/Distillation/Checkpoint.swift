@@ -40,7 +40,8 @@ package enum Checkpoint {
         guard let value = T(text) else { throw RunError("\(file.path): metadata \(key) is '\(text)', not a number") }
         return value
       }
-      self.init(block: try entry("block"), recipe: try entry("recipe"), seed: try number("seed"), step: try number("step"))
+      self.init(
+        block: try entry("block"), recipe: try entry("recipe"), seed: try number("seed"), step: try number("step"))
     }
   }
 

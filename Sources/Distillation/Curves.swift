@@ -45,7 +45,9 @@ package struct Curves: Sendable {
 
   package var svg: String {
     let rows = (panels.count + Curves.columns - 1) / Curves.columns
-    let size = (width: Curves.width * Double(min(Curves.columns, max(1, panels.count))), height: 34 + Curves.height * Double(rows))
+    let size = (
+      width: Curves.width * Double(min(Curves.columns, max(1, panels.count))), height: 34 + Curves.height * Double(rows)
+    )
     var body = """
       <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(size.width) \(size.height)" font-family="sans-serif" font-size="10">
       <rect width="100%" height="100%" fill="white"/>

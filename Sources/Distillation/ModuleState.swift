@@ -35,7 +35,9 @@ package final class ModuleState: Sendable {
   }
 
   /// Bytes of device memory for a model of this layout.
-  package static func bytes(_ layout: ParameterLayout, isTrained: Bool) -> Int { 4 * layout.count * (isTrained ? 3 : 1) }
+  package static func bytes(_ layout: ParameterLayout, isTrained: Bool) -> Int {
+    4 * layout.count * (isTrained ? 3 : 1)
+  }
 
   /// The contents of the block with this suffix: "" the parameters, ".m" and ".v" the moments.
   package func contents(_ suffix: String = "", device: Device) throws(VulkanError) -> [Float] {

@@ -1,5 +1,6 @@
 import Foundation
 import GPU
+import Graph
 import Models
 import NN
 import Storage
@@ -20,31 +21,37 @@ package struct Pipeline: Sendable {
     }
   }
 
+  /// The images of a run.
+  package struct Images: Sendable {
+    let training: ImageDataset
+    let validation: ImageDataset
+    let test: ImageDataset
+
+    package init(_ recipe: Recipe) throws(RunError) {
+      guard recipe.data.kind == .fashionMNIST else {
+        throw RunError(
+          "\(recipe.name): data set '\(recipe.data.kind.rawValue)' has no reader yet; only plan works for it")
+      }
+      (training, validation, test) = try attempt { () throws(StorageError) in
+        let all = try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .train)
+        // The same images for every seed, so that runs are compared on the same split.
+        let (training, validation) = try all.split(validation: recipe.data.validation, seed: 0)
+        return (training, validation, try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .test))
+      }
+    }
+  }
+
   private let trainer: Trainer
-  private let validation: ImageDataset
-  private let test: ImageDataset
+  private let images: Images
   private var recipe: Recipe { trainer.recipe }
 
   package init(
-    recipe: Recipe, seed: UInt64, device: Device, directory: RunDirectory, reporter: any Reporter, stop: StopFlag
-  ) throws(RunError) {
-    guard recipe.data.kind == .fashionMNIST else {
-      throw RunError("\(recipe.name): data set '\(recipe.data.kind.rawValue)' has no reader yet; only plan works for it")
-    }
-    let (all, test) = try attempt { () throws(StorageError) in
-      (
-        try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .train),
-        try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .test)
-      )
-    }
-    let (training, validation) = try attempt { () throws(StorageError) in
-      // The same images for every seed, so that runs are compared on the same split.
-      try all.split(validation: recipe.data.validation, seed: 0)
-    }
-    self.validation = validation
-    self.test = test
+    recipe: Recipe, seed: UInt64, device: Device, images: Images, directory: RunDirectory, reporter: any Reporter,
+    stop: StopFlag
+  ) {
+    self.images = images
     trainer = Trainer(
-      recipe: recipe, seed: seed, device: device, training: training, directory: directory, reporter: reporter,
+      recipe: recipe, seed: seed, device: device, training: images.training, directory: directory, reporter: reporter,
       stop: stop)
   }
 
@@ -62,36 +69,46 @@ package struct Pipeline: Sendable {
     Contestant(title: "student, m2mKD", block: "student", tasks: ["m2mKD", "E2E"], isControl: false),
     Contestant(title: "student from scratch, E2E steps", block: "scratch", tasks: ["E2E scratch"], isControl: true),
     Contestant(title: "student from scratch, all steps", block: "long", tasks: ["E2E long"], isControl: true),
-    Contestant(title: "student, modules without teacher", block: "alone", tasks: ["m2mKD alone", "E2E alone"], isControl: true),
+    Contestant(
+      title: "student, modules without teacher", block: "alone", tasks: ["m2mKD alone", "E2E alone"], isControl: true),
   ]
 
   /// Trains what `selection` names.
   package func train(_ selection: Selection, resuming: Bool) throws(RunError) {
-    let pairs = selection.pairs ?? Array(0..<recipe.pairs)
-    for name in PhaseName.allCases where selection.phase == nil || selection.phase == name {
-      try trainer.run(phase(name, pairs: pairs).task(recipe), resuming: resuming)
-    }
-    guard selection.controls, selection.phase == nil, selection.pairs == nil else { return }
-    for control in controls { try trainer.run(control.task(recipe), resuming: resuming) }
+    for task in Pipeline.tasks(recipe, selection) { try trainer.run(task, resuming: resuming) }
   }
 
-  private func phase(_ name: PhaseName, pairs: [Int]) -> any Phase {
-    switch name {
-    case .PT: PT()
-    case .MT: MT(pairs: pairs)
-    case .FT: FT()
-    case .m2mKD: M2mKD(pairs: pairs)
-    case .E2E: E2E()
+  /// Whether every task of the selection has enough images and device memory, before the first has run for hours.
+  package static func check(
+    _ recipe: Recipe, _ selection: Selection, images: Images, on device: Device
+  ) throws(RunError) {
+    for task in tasks(recipe, selection) {
+      _ = try attempt(task.name) { () throws(StorageError) in
+        try BatchSampler(
+          count: images.training.count, batch: task.settings.batch * task.settings.accumulate, seed: 0, stream: "")
+      }
+      let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
+      try task.checkMemory(PlanLayout(step.program, traits: device.traits), on: device)
     }
+  }
+
+  private static func tasks(_ recipe: Recipe, _ selection: Selection) -> [TrainingTask] {
+    let pairs = selection.pairs ?? Array(0..<recipe.pairs)
+    let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
+    let chosen = phases.filter { selection.phase == nil || selection.phase == $0.name }
+    let withControls = selection.controls && selection.phase == nil && selection.pairs == nil
+    return (chosen + (withControls ? controls(recipe) : [])).map { $0.task(recipe) }
   }
 
   /// What makes the student's result mean something: the same steps without modules, the same total without modules, and
   /// modules without a teacher.
-  private var controls: [any Phase] {
+  private static func controls(_ recipe: Recipe) -> [any Phase] {
     let endToEnd = recipe.settings(.E2E)
     let total = endToEnd.steps + recipe.settings(.m2mKD).steps
     return [
-      E2E(block: "scratch", start: .scratch, settings: endToEnd.with(steps: endToEnd.steps, rate: recipe.controls.scratchRate)),
+      E2E(
+        block: "scratch", start: .scratch,
+        settings: endToEnd.with(steps: endToEnd.steps, rate: recipe.controls.scratchRate)),
       E2E(block: "long", start: .scratch, settings: endToEnd.with(steps: total, rate: recipe.controls.longRate)),
       M2mKD(pairs: Array(0..<recipe.pairs), block: "alone", alpha: 0),
       E2E(block: "alone", start: .modules("alone")),
@@ -102,19 +119,21 @@ package struct Pipeline: Sendable {
   package func evaluate() throws(RunError) -> [ResultsTable.Row] {
     let directory = trainer.directory
     try attempt { () throws(StorageError) in
-      try directory.metrics.truncate(MetricsRow.self) { $0.event == .evaluation }
+      try directory.metrics.remove { (row: MetricsRow) in row.event == .evaluation }
     }
     let tasks = try attempt { () throws(StorageError) in
       try directory.metrics.rows(as: MetricsRow.self).filter { $0.event == .task }
     }
     var rows: [ResultsTable.Row] = []
     for contestant in Pipeline.contestants where directory.has(contestant.block) {
+      guard !trainer.stop.isRaised else { throw RunError(stopped: "stopped before \(contestant.title) was evaluated") }
       let checkpoint = try StoredModel(reading: directory.checkpoint(contestant.block))
       let evaluator = try checkpoint.evaluator(on: trainer.device)
       var results: [Evaluation] = []
-      for (split, data) in [("validation", validation), ("test", test)] where data.count > 0 {
+      for (split, data) in [("validation", images.validation), ("test", images.test)] where data.count > 0 {
         let result = try evaluator.run(over: data)
-        var row = MetricsRow(event: .evaluation, task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
+        var row = MetricsRow(
+          event: .evaluation, task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
         row.split = split
         row.loss = result.loss
         row.top1 = result.top1
@@ -147,7 +166,8 @@ package struct StoredModel: Sendable {
   package init(reading path: String) throws(RunError) {
     let file = try attempt { () throws(StorageError) in try Safetensors(reading: path) }
     let description = try Checkpoint.Description(file)
-    let recipe = try attempt { () throws(RecipeError) in try Recipe(file: "recipe in \(path)", text: description.recipe) }
+    let recipe = try attempt { () throws(RecipeError) in try Recipe(file: "recipe in \(path)", text: description.recipe)
+    }
     let block = description.block
     switch block {
     case "meta": model = recipe.meta()

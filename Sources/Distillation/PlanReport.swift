@@ -65,7 +65,8 @@ package struct PlanReport: Sendable {
   package var text: String {
     var lines = ["models"]
     for model in models {
-      lines.append("  \(pad(model.block, 12)) \(pad("\(model.blocks) blocks", 10)) \(count(model.parameters)) parameters")
+      lines.append(
+        "  \(pad(model.block, 12)) \(pad("\(model.blocks) blocks", 10)) \(count(model.parameters)) parameters")
     }
     lines.append("tasks")
     for task in tasks {
@@ -81,7 +82,9 @@ package struct PlanReport: Sendable {
     return lines.joined(separator: "\n")
   }
 
-  private func pad(_ text: String, _ width: Int) -> String { text.padding(toLength: width, withPad: " ", startingAt: 0) }
+  private func pad(_ text: String, _ width: Int) -> String {
+    text.padding(toLength: width, withPad: " ", startingAt: 0)
+  }
 
   private func count(_ n: Int) -> String {
     for (unit, name) in [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")] where Double(n) >= unit {

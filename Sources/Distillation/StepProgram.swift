@@ -37,7 +37,8 @@ package struct StepProgram: Sendable {
       blocks = objectives.map(\.block)
       for objective in objectives {
         let parameters = StepProgram.layout(objective.block, task).parameters.map(graph.parameter)
-        let share = settings.accumulate == 1 ? objective.loss : try objective.loss.scaled(by: 1 / Float(settings.accumulate))
+        let share =
+          settings.accumulate == 1 ? objective.loss : try objective.loss.scaled(by: 1 / Float(settings.accumulate))
         let new = try graph.gradients(of: share, withRespectTo: parameters)
         var terms = [share]
         for rows in [objective.base, objective.distillation] {

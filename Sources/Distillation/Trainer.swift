@@ -45,17 +45,24 @@ package struct Trainer: Sendable {
   /// - Throws: `RunError`; the stored state, if any, stays usable.
   package func run(_ task: TrainingTask, resuming: Bool) throws(RunError) {
     let trained = task.trained.map(\.block)
-    if resuming, trained.allSatisfy(directory.has) { return reporter.note("\(task.name): done before, kept") }
+    if resuming, trained.allSatisfy(directory.has) {
+      removeState(of: task)
+      return reporter.note("\(task.name): done before, kept")
+    }
+    if !resuming { try checkNothingIsOverwritten(task) }
 
     let state = resuming ? try storedState(of: task) : nil
     let first = (state?.step ?? 0) + 1
     try attempt { () throws(StorageError) in
-      try directory.metrics.truncate(MetricsRow.self) { $0.task == task.name && ($0.event != .step || $0.step >= first) }
+      try directory.metrics.remove { (row: MetricsRow) in
+        row.task == task.name && (row.event != .step || row.step >= first)
+          && row.block.split(separator: " ").contains { trained.contains(String($0)) }
+      }
     }
 
     let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
     let layout = PlanLayout(step.program, traits: device.traits)
-    try checkMemory(task, layout)
+    try task.checkMemory(layout, on: device)
     var modules: [ModuleState] = []
     for unit in task.units { modules.append(try load(unit, state: state)) }
     let blocks = modules.reduce(into: [:]) { $0.merge($1.blocks) { a, _ in a } }
@@ -102,20 +109,21 @@ package struct Trainer: Sendable {
         try collect(downTo: 0)
         try store(task, modules, step: number)
         guard !stop.isRaised else {
-          throw RunError("stopped in \(task.name) after step \(number); continue with --resume --output \(directory.path)")
+          throw RunError(stopped: "stopped in \(task.name) after step \(number), which is stored")
         }
       }
     }
     try collect(downTo: 0)
-    for module in modules where trained.contains(module.layout.block) {
-      try save(module, step: settings.steps)
-    }
-    try? FileManager.default.removeItem(atPath: directory.state(task.name))
     var row = MetricsRow(event: .task, task: task.name, block: trained.joined(separator: " "), step: settings.steps)
     row.seconds = begin.seconds
     row.images = (settings.steps - first + 1) * settings.batch * settings.accumulate
     row.hostMilliseconds = 1e3 * host.seconds / Double(max(1, settings.steps - first + 1))
+    // The row first: a task whose checkpoints are all there counts as done.
     try attempt { () throws(StorageError) in try directory.metrics.append(row) }
+    for module in modules where trained.contains(module.layout.block) {
+      try save(module, step: settings.steps)
+    }
+    removeState(of: task)
     reporter.end(task: task.name, row: row)
   }
 
@@ -156,15 +164,11 @@ package struct Trainer: Sendable {
 
   // MARK: Checks
 
-  /// Before anything is allocated: what the task needs against what the device has.
-  private func checkMemory(_ task: TrainingTask, _ layout: PlanLayout) throws(RunError) {
-    let models = task.units.reduce(0) { $0 + ModuleState.bytes($1.model.layout, isTrained: $1.isTrained) }
-    let needed = layout.bytes + models
-    let available = device.memoryAvailable
-    guard needed <= available else {
-      throw RunError(
-        "\(task.name) needs \(mebibytes(needed)) of device memory (\(mebibytes(models)) for models and optimiser), but "
-          + "\(device.snapshot.name) has \(mebibytes(available)); use a smaller batch with accumulate")
+  /// What was trained before is never replaced: training again begins with removing it.
+  private func checkNothingIsOverwritten(_ task: TrainingTask) throws(RunError) {
+    let stored = task.trained.map { directory.checkpoint($0.block) } + [directory.state(task.name)]
+    if let path = stored.first(where: FileManager.default.fileExists) {
+      throw RunError("\(task.name): \(path) exists; continue from it with --resume, or remove it to train again")
     }
   }
 
@@ -211,9 +215,12 @@ package struct Trainer: Sendable {
         }
       }
       try Safetensors.write(
-        tensors, metadata: description(task.trained.map(\.block).joined(separator: " "), step).metadata,
-        to: directory.state(task.name))
+        tensors, metadata: description(task.unfinished, step).metadata, to: directory.state(task.name))
     }
+  }
+
+  private func removeState(of task: TrainingTask) {
+    try? FileManager.default.removeItem(atPath: directory.state(task.name))
   }
 
   private func save(_ module: ModuleState, step: Int) throws(RunError) {
@@ -234,10 +241,10 @@ package struct Trainer: Sendable {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     let file = try open(path)
     let description = try Checkpoint.Description(file)
-    let blocks = task.trained.map(\.block).joined(separator: " ")
-    guard description.seed == seed, description.block == blocks else {
+    guard description.seed == seed, description.block == task.unfinished else {
       throw RunError(
-        "\(path) is the state of \(description.block), seed \(description.seed); this run trains \(blocks), seed \(seed)")
+        "\(path) holds \(description.block) with seed \(description.seed), not \(task.unfinished) with seed \(seed); "
+          + "finish it with the same --pairs and --seed, or remove it")
     }
     return (file, description.step)
   }
@@ -284,7 +291,8 @@ package struct Trainer: Sendable {
 
   private func required(_ block: String) throws(RunError) -> Safetensors {
     guard directory.has(block) else {
-      throw RunError("\(directory.checkpoint(block)) is missing: run the phase that trains \(block) first, or copy it here")
+      throw RunError(
+        "\(directory.checkpoint(block)) is missing: run the phase that trains \(block) first, or copy it here")
     }
     return try open(directory.checkpoint(block))
   }

@@ -1,3 +1,4 @@
+import GPU
 import Graph
 import Models
 import NN
@@ -33,6 +34,24 @@ package struct TrainingTask: Sendable {
   package let objectives: @Sendable (StepGraph) throws(ShapeError) -> [Objective]
 
   package var trained: [Unit] { units.filter(\.isTrained) }
+
+  /// What the state file of this task says it holds.
+  var unfinished: String { "unfinished " + trained.map(\.block).joined(separator: " ") }
+}
+
+extension TrainingTask {
+  /// Before anything is allocated: what the task needs against what the device has.
+  /// - Parameter layout: of the task's step.
+  func checkMemory(_ layout: PlanLayout, on device: Device) throws(RunError) {
+    let models = units.reduce(0) { $0 + ModuleState.bytes($1.model.layout, isTrained: $1.isTrained) }
+    let needed = layout.bytes + models
+    let available = device.memoryAvailable
+    guard needed <= available else {
+      throw RunError(
+        "\(name) needs \(mebibytes(needed)) of device memory (\(mebibytes(models)) for models and optimiser), but "
+          + "\(device.snapshot.name) has \(mebibytes(available)); use a smaller batch with accumulate")
+    }
+  }
 }
 
 /// What the graph of a training step is built from.

@@ -39,7 +39,8 @@ final class ConsoleReporter: Reporter {
       let filled = 24 * step / steps
       let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 24 - filled)
       let task = state.withLock { $0.task }
-      print("\r\u{1b}[K\(task) [\(bar)] \(step)/\(steps)  loss \(loss)  \(speed)", terminator: step == steps ? "\n" : "")
+      print(
+        "\r\u{1b}[K\(task) [\(bar)] \(step)/\(steps)  loss \(loss)  \(speed)", terminator: step == steps ? "\n" : "")
       fflush(nil)
     } else {
       line("  step \(step)/\(steps)  loss \(loss)  \(speed)")
@@ -47,7 +48,10 @@ final class ConsoleReporter: Reporter {
   }
 
   func end(task: String, row: MetricsRow) {
-    line(String(format: "  %@ took %.1f s, host work %.3f ms a step", task as NSString, row.seconds ?? 0, row.hostMilliseconds ?? 0))
+    line(
+      String(
+        format: "  %@ took %.1f s, host work %.3f ms a step", task as NSString, row.seconds ?? 0,
+        row.hostMilliseconds ?? 0))
   }
 
   func evaluated(_ row: MetricsRow) {

@@ -17,7 +17,7 @@ struct PlanCommand: ParsableCommand {
     print(report.text)
     let needed = report.tasks.map { $0.arenaBytes + $0.modelBytes }.max() ?? 0
     guard needed <= device.memoryAvailable else {
-      throw ValidationError(
+      throw RunError(
         "the largest task needs \(mebibytes(needed)) of device memory, \(device.snapshot.name) has "
           + "\(mebibytes(device.memoryAvailable)); it would not run here")
     }

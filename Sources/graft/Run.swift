@@ -6,7 +6,8 @@ import GPU
 import Storage
 
 struct Run: ParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Train a recipe: all phases, then controls, then the table.")
+  static let configuration = CommandConfiguration(
+    abstract: "Train a recipe: all phases, then controls, then the table.")
 
   @Argument(help: "The recipe.") var recipe: String
   @Option(help: "One phase alone: PT, MT, FT, m2mKD or E2E.") var phase: PhaseName?
@@ -22,28 +23,55 @@ struct Run: ParsableCommand {
     let selection = Pipeline.Selection(phase: phase, pairs: try selectedPairs(recipe), controls: controls)
     let path = output ?? directory(recipe)
     let device = try options.open()
-    let directory = try RunDirectory(path, recipe: recipe)
+    let images = try Pipeline.Images(recipe)
+    try Pipeline.check(recipe, selection, images: images, on: device)
+    let directory = try RunDirectory(
+      path, recipe: recipe, seed: seed, use: resume ? .resume : phase == nil ? .new : .either)
     print("run directory: \(path)")
-    let reporter = ConsoleReporter()
     let stop = StopFlag()
     let signal = onInterrupt(stop)
     defer { signal.cancel() }
+    do {
+      try train(
+        Pipeline(
+          recipe: recipe, seed: seed, device: device, images: images, directory: directory, reporter: ConsoleReporter(),
+          stop: stop),
+        selection, in: directory, title: "\(recipe.name), seed \(seed), \(device.snapshot.name)")
+    } catch let error as RunError where error.wasStopped {
+      throw Interrupted(description: "\(error); continue with: \(continuation(path))")
+    }
+  }
 
+  private func train(
+    _ pipeline: Pipeline, _ selection: Pipeline.Selection, in directory: RunDirectory, title: String
+  ) throws {
     let begin = ContinuousClock.now
-    let pipeline = try Pipeline(
-      recipe: recipe, seed: seed, device: device, directory: directory, reporter: reporter, stop: stop)
     try pipeline.train(selection, resuming: resume)
     let trained = begin.duration(to: .now)
     let table = ResultsTable(try pipeline.evaluate())
     let rows = try directory.metrics.rows(as: MetricsRow.self)
-    let svg = Curves(title: "\(recipe.name), seed \(seed), \(device.snapshot.name)", rows: rows).svg
+    let svg = Curves(title: title, rows: rows).svg
     for (name, text) in [("results.md", table.text + "\n"), ("curves.svg", svg)] {
-      try AtomicFile.write(to: "\(path)/\(name)") { (file) throws(StorageError) in try file.write(Array(text.utf8)) }
+      try AtomicFile.write(to: "\(directory.path)/\(name)") { (file) throws(StorageError) in
+        try file.write(Array(text.utf8))
+      }
     }
     print("\n\(table.text)\n")
     print(
       "training took \(trained.formatted(.units(allowed: [.minutes, .seconds], width: .abbreviated))), "
-        + "peak memory \(mebibytes(peakBytes())) of this process; metrics, checkpoints and curves.svg are in \(path)")
+        + "peak memory \(mebibytes(peakBytes())) of this process; metrics, checkpoints and curves.svg are in \(directory.path)"
+    )
+  }
+
+  /// The command that goes on where this one was stopped.
+  private func continuation(_ path: String) -> String {
+    var words = ["graft", "run", recipe, "--resume", "--output", path]
+    if seed != 0 { words += ["--seed", String(seed)] }
+    if let phase { words += ["--phase", phase.rawValue] }
+    if let pairs { words += ["--pairs", pairs] }
+    if !controls { words.append("--no-controls") }
+    if let device = options.device { words += ["--device", device] }
+    return words.map { $0.contains { " '\"$&;()<>|*?".contains($0) } ? "'\($0)'" : $0 }.joined(separator: " ")
   }
 
   private func directory(_ recipe: Recipe) -> String {
@@ -52,10 +80,14 @@ struct Run: ParsableCommand {
 
   private func selectedPairs(_ recipe: Recipe) throws -> [Int]? {
     guard let pairs else { return nil }
-    guard phase == .MT || phase == .m2mKD else { throw ValidationError("--pairs goes with --phase MT or --phase m2mKD") }
-    let numbers = pairs.split(separator: ",").map { Int($0) ?? -1 }
-    guard !numbers.isEmpty, Set(numbers).count == numbers.count, numbers.allSatisfy({ 0..<recipe.pairs ~= $0 }) else {
-      throw ValidationError("--pairs \(pairs): expected different numbers from 0 to \(recipe.pairs - 1), e.g. 0,2")
+    guard phase == .MT || phase == .m2mKD else {
+      throw ValidationError("--pairs goes with --phase MT or --phase m2mKD")
+    }
+    let numbers = pairs.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? -1 }
+    guard Set(numbers).count == numbers.count, numbers.allSatisfy({ 0..<recipe.pairs ~= $0 }) else {
+      let example = recipe.pairs > 1 ? "0,\(recipe.pairs - 1)" : "0"
+      throw ValidationError(
+        "--pairs \(pairs): expected different numbers from 0 to \(recipe.pairs - 1), e.g. \(example)")
     }
     return numbers
   }
@@ -63,17 +95,28 @@ struct Run: ParsableCommand {
 
 extension PhaseName: ExpressibleByArgument {}
 
-/// Ctrl-C ends the run after the step in progress, with its state stored; a second one ends it at once.
-private func onInterrupt(_ stop: StopFlag) -> any DispatchSourceSignal {
-  signal(SIGINT, SIG_IGN)
-  let source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
-  source.setEventHandler {
-    if stop.isRaised { exit(130) }
-    stop.raise()
-    print("\nstopping after this step (again to end at once)")
-  }
-  source.resume()
-  return source
+/// Ctrl-C, or SIGTERM from a system that needs the machine, ends the run after the step in progress with its state
+/// stored; a second one ends it at once.
+private func onInterrupt(_ stop: StopFlag) -> Interrupts {
+  Interrupts(
+    [SIGINT, SIGTERM].map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler {
+        if stop.isRaised { exit(128 + number) }
+        stop.raise()
+        print("\nstopping after this step (again to end at once)")
+        fflush(nil)
+      }
+      source.resume()
+      return source
+    })
+}
+
+private struct Interrupts {
+  let sources: [any DispatchSourceSignal]
+  init(_ sources: [any DispatchSourceSignal]) { self.sources = sources }
+  func cancel() { for source in sources { source.cancel() } }
 }
 
 /// The largest resident size this process had.
