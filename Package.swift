@@ -40,14 +40,17 @@ let package = Package(
         "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
+    .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen"]),
     .testTarget(name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
-    .testTarget(name: "OpTests", dependencies: ["Ops", "Graph", "GPU", "Kernels"]),
+    .testTarget(name: "OpTests", dependencies: ["TestSupport", "Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",
-      dependencies: ["Verification", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
-    .testTarget(name: "DistillationTests", dependencies: ["Distillation", "Storage"]),
-    .testTarget(name: "CLITests", dependencies: ["graft"]),
+      dependencies: ["TestSupport", "Verification", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+    .testTarget(
+      name: "DistillationTests",
+      dependencies: ["TestSupport", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+    .testTarget(name: "CLITests", dependencies: ["graft", "TestSupport", "Distillation", "GPU", "Storage"]),
   ],
   swiftLanguageModes: [.v6]
 )

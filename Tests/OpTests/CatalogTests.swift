@@ -1,6 +1,7 @@
 import GPU
 import Graph
 import Ops
+import TestSupport
 import Testing
 
 /// Every case of every op on the device, against its meaning in Double.

@@ -2,6 +2,7 @@ import Foundation
 import GPU
 import Graph
 import Ops
+import TestSupport
 import Testing
 
 /// The whole path of a mixture of experts on the device - gate, route, experts, combine, residual - and its gradients,

@@ -1,32 +1,7 @@
 import Foundation
-import GPU
 import Graph
 import Ops
 import Testing
-
-/// The device that all op tests share, opened with validation; any validation message fails the test that caused it.
-///
-/// `GRAFT_DEVICE` chooses it (an index or part of a name); `GRAFT_VALIDATION=0` does without the validation layer.
-enum TestDevice {
-  static let shared: Result<Device, VulkanError> = Result { () throws(VulkanError) in
-    let instance = try Instance(validation: validates) { Issue.record("validation: \($0)") }
-    let plan = try DevicePlan(choosing: name, from: try instance.snapshots())
-    return try Device(plan: plan, instance: instance)
-  }
-
-  static let name = ProcessInfo.processInfo.environment["GRAFT_DEVICE"]
-  static let validates = ProcessInfo.processInfo.environment["GRAFT_VALIDATION"] != "0"
-
-  static var isPresent: Bool { (try? shared.get()) != nil }
-
-  /// Why op tests are skipped.
-  static var absence: Comment {
-    switch shared {
-    case .success: "a device is present"
-    case .failure(let error): "\(error)"
-    }
-  }
-}
 
 /// One case of the catalog as a test argument. `GRAFT_OPS=add,fill` restricts the tests to some ops.
 struct CatalogCase: Sendable, CustomTestStringConvertible {

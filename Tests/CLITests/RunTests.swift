@@ -1,0 +1,115 @@
+import Distillation
+import Foundation
+import Storage
+import TestSupport
+import Testing
+
+@Suite(.serialized, .enabled(if: TestDevice.isPresent, TestDevice.absence))
+struct RunTests {
+  let scratch: Scratch
+
+  init() throws {
+    scratch = try Scratch()
+    try scratch.writeImages()
+  }
+
+  /// The metrics without what the clock decides.
+  private func metrics(_ run: String) throws -> [String] {
+    try JSONLines(scratch.file("\(run)/metrics.jsonl")).rows(as: MetricsRow.self).map { row in
+      var row = row
+      row.seconds = nil
+      row.hostMilliseconds = nil
+      if row.event == .task { row.images = nil }
+      return "\(row)"
+    }
+  }
+
+  private func expectSame(_ run: String, as whole: String) throws {
+    let names = scratch.names("\(whole)/checkpoints")
+    #expect(names.count == 12)
+    #expect(scratch.names("\(run)/checkpoints") == names)
+    for name in names {
+      #expect(
+        try scratch.bytes("\(run)/checkpoints/\(name)") == scratch.bytes("\(whole)/checkpoints/\(name)"), "\(name)")
+    }
+    #expect(try metrics(run) == metrics(whole))
+  }
+
+  /// A process that is killed again and again ends with the bits of one that was left alone; so does one that is asked
+  /// to stop.
+  @Test func killedAndResumedIsUninterrupted() throws {
+    try scratch.writeRecipe(steps: 12)
+    let begin = Date()
+    let whole = try Graft.run("run", "recipe.yml", "--output", "whole", in: scratch)
+    let seconds = Date().timeIntervalSince(begin)
+    #expect(whole.status == 0 && whole.errors.isEmpty, "\(whole)")
+    let table = whole.output.split(separator: "\n").filter { $0.hasPrefix("|") }
+    #expect(table.count == 8, "\(whole.output)")
+    #expect(scratch.names("whole") == ["checkpoints", "curves.svg", "metrics.jsonl", "recipe.yml", "results.md"])
+
+    for delay in [Double.random(in: 0.1...0.5), .random(in: 0.2...0.6), .random(in: 0.2...0.7)] {
+      let resume = scratch.exists("killed/recipe.yml") ? ["--resume"] : []
+      let running = try Graft.start(["run", "recipe.yml", "--output", "killed"] + resume, in: scratch)
+      usleep(UInt32(1e6 * delay * seconds))
+      running.send(SIGKILL)
+      let outcome = running.wait()
+      #expect(outcome.status == -SIGKILL || outcome.status == 0, "\(outcome)")
+    }
+    let resume = scratch.exists("killed/recipe.yml") ? ["--resume"] : []
+    let last = try Graft.start(["run", "recipe.yml", "--output", "killed"] + resume, in: scratch).wait()
+    #expect(last.status == 0, "\(last)")
+    try expectSame("killed", as: "whole")
+
+    let stopping = try Graft.start(["run", "recipe.yml", "--output", "stopped"], in: scratch)
+    stopping.wait(for: "\nMT: ")
+    stopping.send(SIGINT)
+    let stopped = stopping.wait()
+    expectRefusal(stopped, "; continue with: graft run recipe.yml --resume --output stopped\n", status: 130)
+    #expect(stopped.errors.contains(/stopped in .+ after step \d+, which is stored/), "\(stopped)")
+    #expect(scratch.names("stopped/checkpoints").contains { $0.hasSuffix(".state.safetensors") })
+    let continued = try Graft.run("run", "recipe.yml", "--resume", "--output", "stopped", in: scratch)
+    #expect(continued.status == 0 && continued.output.contains("PT: done before, kept"), "\(continued)")
+    #expect(continued.output.contains("continued after step"))
+    try expectSame("stopped", as: "whole")
+
+    let evaluated = try Graft.run("evaluate", "whole/checkpoints/student.safetensors", in: scratch)
+    let top1 = try #require(evaluated.output.firstMatch(of: /top-1 ([0-9.]+ %)/)?.1)
+    #expect(table.contains { $0.contains("student, m2mKD") && $0.contains(top1) }, "\(evaluated.output)")
+  }
+
+  @Test func directoriesAreNumbered() throws {
+    try scratch.writeRecipe(steps: 1)
+    for name in ["small-seed3", "small-seed3-2"] {
+      let outcome = try Graft.run("run", "recipe.yml", "--seed", "3", "--no-controls", in: scratch)
+      #expect(outcome.status == 0 && outcome.output.contains("run directory: runs/\(name)\n"), "\(outcome)")
+    }
+    let resumed = try Graft.run("run", "recipe.yml", "--seed", "3", "--no-controls", "--resume", in: scratch)
+    #expect(resumed.output.contains("run directory: runs/small-seed3-2\n"), "\(resumed)")
+    #expect(scratch.names("runs/small-seed3/checkpoints") == scratch.names("runs/small-seed3-2/checkpoints"))
+  }
+
+  @Test func phasesOneByOneAreTheWholeRun() throws {
+    try scratch.writeRecipe(steps: 2)
+    #expect(try Graft.run("run", "recipe.yml", "--no-controls", "--output", "whole", in: scratch).status == 0)
+    for arguments in [["PT"], ["MT", "--pairs", "1"], ["MT", "--pairs", "0"], ["FT"], ["m2mKD"], ["E2E"]] {
+      let outcome = try Graft.start(["run", "recipe.yml", "--output", "parts", "--phase"] + arguments, in: scratch)
+        .wait()
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+    for name in scratch.names("whole/checkpoints") {
+      #expect(try scratch.bytes("parts/checkpoints/\(name)") == scratch.bytes("whole/checkpoints/\(name)"), "\(name)")
+    }
+  }
+
+  @Test func planSaysWhatItTakes() throws {
+    try scratch.writeRecipe()
+    let outcome = try Graft.run("plan", "recipe.yml", in: scratch)
+    #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome)")
+    for text in ["small: 2 teaching pairs", "  PT     3 steps of 8 images, ", " FLOPs and ", "together about "] {
+      #expect(outcome.output.contains(text), "\(outcome.output)")
+    }
+    #expect(!scratch.exists("runs"))
+    let devices = try Graft.run("devices", in: scratch)
+    #expect(devices.status == 0 && devices.output.hasPrefix("* 0: "), "\(devices)")
+  }
+}
