@@ -66,7 +66,8 @@ struct CatalogTests {
       let gradient = gradients[w]
       let largest = gradient.map(abs).reduce(0, max)
       #expect(largest.isFinite, "gradient of input \(i)")
-      let indices = gradient.count <= samples
+      let indices =
+        gradient.count <= samples
         ? Array(gradient.indices) : (0..<samples).map { _ in Int(random.next() % UInt64(gradient.count)) }
       var worst: (error: Double, text: String)?
       for j in indices {
