@@ -33,15 +33,19 @@ let package = Package(
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
     .target(name: "Distillation", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
+    .target(name: "Verification", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .executableTarget(
       name: "graft",
-      dependencies: ["Distillation", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: [
+        "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
 
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen"]),
     .testTarget(name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
-      name: "ModelTests", dependencies: ["Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+      name: "ModelTests",
+      dependencies: ["Verification", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .testTarget(name: "DistillationTests", dependencies: ["Distillation", "Storage"]),
     .testTarget(name: "CLITests", dependencies: ["graft"]),
   ],

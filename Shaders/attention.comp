@@ -61,8 +61,7 @@ void main() {
     }
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
       vec4 x[STEP];
-      [[unroll]] for (int t = 0; t < STEP; t++)
-        x[t] = STREAMED(v, t, c);
+      [[unroll]] for (int t = 0; t < STEP; t++) x[t] = STREAMED(v, t, c);
       [[unroll]] for (int r = 0; r < ROWS; r++) {
         vec4 s = sum[r][c] * shrink[r];
         [[unroll]] for (int t = 0; t < STEP; t++) s += p[r][t] * x[t];

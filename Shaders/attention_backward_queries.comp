@@ -62,8 +62,7 @@ void main() {
     }
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
       vec4 x[STEP];
-      [[unroll]] for (int t = 0; t < STEP; t++)
-        x[t] = STREAMED(k, t, c);
+      [[unroll]] for (int t = 0; t < STEP; t++) x[t] = STREAMED(k, t, c);
       [[unroll]] for (int r = 0; r < ROWS; r++) {
         vec4 s = dq[r][c];
         [[unroll]] for (int t = 0; t < STEP; t++) s += ds[r][t] * x[t];

@@ -4,6 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
+const uint COLUMNS4 = (C + 3) / 4;
 #include "cluster.glsl"
 #include "fetch4.glsl"
 #include "store4.glsl"
@@ -18,9 +19,8 @@ layout(push_constant) uniform Push {
 vec4 x4(uint r, uint c) { return fetch4(x, C % 4 == 0, int(r * C), int(c), int(C)); }
 
 void main() {
-  uint column = 4 * (gl_WorkGroupID.x * cluster_count() + cluster_index());
-  uint c = min(column, (C - 1) / 4 * 4);
-  uint k = gl_WorkGroupID.y;
+  uint k = linear_cluster() / COLUMNS4;
+  uint c = 4 * (linear_cluster() % COLUMNS4);
   uint end = min((k + 1) * chunk, rows);
   uint r = k * chunk + cluster_lane();
   vec4 sum = vec4(0.0);
@@ -29,5 +29,5 @@ void main() {
   }
   for (; r < end; r += CLUSTER) sum += x4(r, c);
   sum = cluster_sum(sum);
-  if (cluster_lane() == 0 && column < C) STORE4(y, k * C, column, C, sum);
+  if (cluster_lane() == 0 && k * chunk < rows) STORE4(y, k * C, c, C, sum);
 }

@@ -4,6 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
+const uint COLUMNS4 = (C + 3) / 4;
 #include "cluster.glsl"
 #include "fetch4.glsl"
 #include "store4.glsl"
@@ -28,9 +29,8 @@ void accumulate(uint r, uint c, inout vec4 sum_w, inout vec4 sum_b) {
 }
 
 void main() {
-  uint column = 4 * (gl_WorkGroupID.x * cluster_count() + cluster_index());
-  uint c = min(column, (C - 1) / 4 * 4);
-  uint k = gl_WorkGroupID.y;
+  uint k = linear_cluster() / COLUMNS4;
+  uint c = 4 * (linear_cluster() % COLUMNS4);
   uint end = min((k + 1) * chunk, rows);
   uint r = k * chunk + cluster_lane();
   vec4 sum_w = vec4(0.0);
@@ -42,8 +42,8 @@ void main() {
   if (r < end) accumulate(r, c, sum_w, sum_b);
   sum_w = cluster_sum(sum_w);
   sum_b = cluster_sum(sum_b);
-  if (cluster_lane() == 0 && column < C) {
-    STORE4(dweight, k * C, column, C, sum_w);
-    STORE4(dbias, k * C, column, C, sum_b);
+  if (cluster_lane() == 0 && k * chunk < rows) {
+    STORE4(dweight, k * C, c, C, sum_w);
+    STORE4(dbias, k * C, c, C, sum_b);
   }
 }

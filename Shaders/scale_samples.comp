@@ -1,13 +1,15 @@
 #version 450
-// y[b, j] = scale[b] x[b, j], j < INNER, count elements in all. The view of scale is R32.
+// y[b, j] = scale[b] x[b, j] (+ residual[b, j]), j < INNER, count elements in all. The view of scale is R32.
 #extension GL_GOOGLE_include_directive : require
 #include "linear.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint INNER = 64;
+layout(constant_id = 1) const bool RESIDUAL = false;
 
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer scale;
-layout(binding = 2) writeonly buffer Y { vec4 y[]; };
+layout(binding = 2) uniform textureBuffer residual;
+layout(binding = 3) writeonly buffer Y { vec4 y[]; };
 layout(push_constant) uniform Push { uint count; };
 
 vec4 scale4(uint i) {
@@ -20,5 +22,7 @@ vec4 scale4(uint i) {
 
 void main() {
   uint i = linear_index();
-  if (4 * i < count) y[i] = texelFetch(x, int(i)) * scale4(i);
+  vec4 scaled = texelFetch(x, int(i)) * scale4(i);
+  if (RESIDUAL) scaled += texelFetch(residual, int(i));
+  if (4 * i < count) y[i] = scaled;
 }

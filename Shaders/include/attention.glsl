@@ -1,9 +1,9 @@
 // What the three attention kernels share: the layout of qkv, tiles of tokens, and rows spread over a cluster.
 //
-// Self-attention pairs every token with every token of the same batch element. A lane owns ROWS tokens of one (b, h) and
-// keeps their rows in registers; all tokens stream past, STEP at a time. The lanes of a cluster work on the same (b, h):
-// each reads its share of the vectors of a step, and subgroupShuffle passes them around. With CLUSTER = 1 a lane reads
-// everything itself, and its neighbours may work on another (b, h): less waste where T is small.
+// Self-attention pairs every token with every token of the same batch element. A lane owns ROWS tokens of one (b, h)
+// and keeps their rows in registers; all tokens stream past, STEP at a time. The lanes of a cluster work on the same
+// (b, h): each reads its share of the vectors of a step, and subgroupShuffle passes them around. With CLUSTER = 1 a
+// lane reads everything itself, and its neighbours may work on another (b, h): less waste where T is small.
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const bool WHOLE_SUBGROUP = true;  // subgroups are clusters: lanes are named by constants
@@ -64,16 +64,12 @@ Share share_here(int m) {
   return Share(index / VECTORS, index % VECTORS);
 }
 
-// `x` of one lane of the cluster, for all of them. `lane` should be a constant.
-vec4 pass(vec4 x, int lane) {
-  if (LANES == 1) return x;
-  return WHOLE_SUBGROUP ? subgroupShuffle(x, lane) : subgroupShuffle(x, gl_SubgroupInvocationID - cluster_lane() + lane);
-}
+// Lane l of this cluster, as subgroupShuffle counts. A driver that sees a constant compiles to a plain permutation.
+uint peer(int l) { return WHOLE_SUBGROUP ? uint(l) : gl_SubgroupInvocationID - cluster_lane() + uint(l); }
 
-float pass(float x, int lane) {
-  if (LANES == 1) return x;
-  return WHOLE_SUBGROUP ? subgroupShuffle(x, lane) : subgroupShuffle(x, gl_SubgroupInvocationID - cluster_lane() + lane);
-}
+// `x` of lane l, for all lanes of the cluster.
+vec4 pass(vec4 x, int l) { return LANES == 1 ? x : subgroupShuffle(x, peer(l)); }
+float pass(float x, int l) { return LANES == 1 ? x : subgroupShuffle(x, peer(l)); }
 
 // Vector c of the row of the step's token t, out of the shares that the lanes have read.
 #define STREAMED(shares, t, c) pass(shares[((t) * VECTORS + (c)) / LANES], ((t) * VECTORS + (c)) % LANES)

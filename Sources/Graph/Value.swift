@@ -19,6 +19,8 @@ package struct Parameter: Sendable, Hashable {
   /// in checkpoints as E tensors of shape [1, F, C].
   package let name: String
   package let shape: Shape
+  /// Its shape in checkpoints, of the same elements: a convolution weight [C, channels, P, P] is a matrix here.
+  package let storedShape: Shape
   /// Name of the block that holds it.
   package let block: String
   /// First element within the block, a multiple of `Parameter.alignment`.
@@ -27,9 +29,11 @@ package struct Parameter: Sendable, Hashable {
   /// Elements between the starts of parameters: 256 bytes, the largest offset alignment a device may ask for.
   package static let alignment = 64
 
-  package init(name: String, shape: Shape, block: String, offset: Int) {
+  package init(name: String, shape: Shape, storedAs storedShape: Shape? = nil, block: String, offset: Int) {
+    precondition(storedShape.map { $0.count == shape.count } ?? true, "\(name): other elements are stored")
     self.name = name
     self.shape = shape
+    self.storedShape = storedShape ?? shape
     self.block = block
     self.offset = offset
   }

@@ -75,11 +75,25 @@ package struct Stage: Sendable {
 
   /// Image (B, channels, S, S) or tokens (B, T, C) -> tokens, or logits (B, N) from the last stage.
   package func callAsFunction(_ input: Value, _ forward: Forward) throws(ShapeError) -> Value {
-    var x = try embedding?(input, forward) ?? input
-    for block in blocks { x = try block(x, forward) }
-    guard let norm, let head else { return x }
+    let x = try tokens(input, blocks: 0..<blockCount, forward)
+    return try classify(x, forward)?.logits ?? x
+  }
+
+  /// Image or tokens -> tokens after the blocks of `range`; the first stage embeds where the range starts at 0.
+  package func tokens(_ input: Value, blocks range: Range<Int>, _ forward: Forward) throws(ShapeError) -> Value {
+    var x = range.lowerBound == 0 ? try embedding?(input, forward) ?? input : input
+    for block in blocks[range] { x = try block(x, forward) }
+    return x
+  }
+
+  /// Tokens (B, T, C) -> what the head reads (B, C) and the logits (B, N); nil unless this is the last stage.
+  package func classify(
+    _ tokens: Value, _ forward: Forward
+  ) throws(ShapeError) -> (features: Value, logits: Value)? {
+    guard let norm, let head else { return nil }
     // Norm is row by row, so the class token is taken first: the other tokens' norms would never be used.
-    return try head(norm(x.classToken(), forward), forward)
+    let features = try norm(tokens.classToken(), forward)
+    return (features, try head(features, forward))
   }
 }
 

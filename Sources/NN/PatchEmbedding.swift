@@ -14,7 +14,7 @@ package struct PatchEmbedding: Sendable {
     }
   }
 
-  let weight: Parameter  // (C, channels, P, P)
+  let weight: Parameter  // (C, channels P P)
   let bias: Parameter
   let classToken: Parameter
   let positions: Parameter
@@ -32,7 +32,8 @@ package struct PatchEmbedding: Sendable {
     let bound = 1 / Double(fanIn).squareRoot()  // torch's default for a convolution
     classToken = root.parameter("cls_token", [1, 1, features], .normal(0.02))
     positions = root.parameter("pos_embed", [1, grid * grid + 1, features], .normal(0.02))
-    weight = scope.parameter("patch_embed.proj.weight", [features, channels, patch, patch], .uniform(bound))
+    weight = scope.parameter(
+      "patch_embed.proj.weight", [features, fanIn], storedAs: [features, channels, patch, patch], .uniform(bound))
     bias = scope.parameter("patch_embed.proj.bias", [features], .uniform(bound))
     self.patch = patch
     self.normalization = normalization

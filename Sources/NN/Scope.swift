@@ -51,7 +51,7 @@ package struct ParameterLayout: Sendable {
 extension Parameter {
   /// The tensors that checkpoints store for this parameter: itself, or one per index of axis 0 where the name has a `*`.
   package var parts: [(name: String, shape: Shape, range: Range<Int>)] {
-    guard let star = name.firstIndex(of: "*") else { return [(name, shape, offset..<offset + shape.count)] }
+    guard let star = name.firstIndex(of: "*") else { return [(name, storedShape, offset..<offset + shape.count)] }
     let part = Shape([1] + shape.extents.dropFirst())
     return (0..<shape[0]).map { i in
       let start = offset + i * part.count
@@ -71,9 +71,9 @@ package final class ParameterBuilder {
   package var root: Scope { Scope(builder: self, prefix: "") }
   package var layout: ParameterLayout { ParameterLayout(block: block, entries: entries, count: count) }
 
-  fileprivate func add(_ name: String, _ shape: Shape, _ initializer: Initializer) -> Parameter {
+  fileprivate func add(_ name: String, _ shape: Shape, storedAs: Shape?, _ initializer: Initializer) -> Parameter {
     precondition(!entries.contains { $0.parameter.name == name }, "two parameters named \(name)")
-    let parameter = Parameter(name: name, shape: shape, block: block, offset: count)
+    let parameter = Parameter(name: name, shape: shape, storedAs: storedAs, block: block, offset: count)
     entries.append(.init(parameter: parameter, initializer: initializer))
     let step = Parameter.alignment
     count += (shape.count + step - 1) / step * step
@@ -88,7 +88,9 @@ package struct Scope {
 
   package func callAsFunction(_ name: String) -> Scope { Scope(builder: builder, prefix: prefix + name + ".") }
 
-  package func parameter(_ name: String, _ shape: Shape, _ initializer: Initializer) -> Parameter {
-    builder.add(prefix + name, shape, initializer)
+  package func parameter(
+    _ name: String, _ shape: Shape, storedAs: Shape? = nil, _ initializer: Initializer
+  ) -> Parameter {
+    builder.add(prefix + name, shape, storedAs: storedAs, initializer)
   }
 }

@@ -65,11 +65,12 @@ struct AttentionTiling: Sendable, Hashable {
   /// instruction cache. A GPU has registers for one row.
   private static func tiles(_ kernel: Kernel, tokens: Int, vectors: Int, _ traits: DeviceTraits) -> [Tile] {
     guard traits.isSoftware else { return [Tile(cluster: traits.cluster, rows: 1, streaming: 1)] }
-    let budget = switch kernel {
-    case .forward: 48
-    case .queries: 32
-    case .keys: 16
-    }
+    let budget =
+      switch kernel {
+      case .forward: 48
+      case .queries: 32
+      case .keys: 16
+      }
     let shared = (1...max(1, min(3, budget / vectors))).map { Tile(cluster: traits.cluster, rows: $0, streaming: 1) }
     let own = (1...max(1, min(6, 24 / vectors))).map { Tile(cluster: 1, rows: $0, streaming: 4) }
     return shared + own

@@ -46,11 +46,13 @@ struct RowChunks {
   let cluster: Int
 
   init(rows: Int, columns: Int, traits: DeviceTraits) {
-    // A CPU driver has few lanes to keep busy, and a second dispatch costs it as much as summing thousands of vectors.
-    let wanted = (traits.isSoftware ? 16 : 4096) * 4 / columns
-    let smallest = traits.cluster * (traits.isSoftware ? 64 : 8)
-    let count = max(1, min(wanted, rows / smallest))
-    self.init(rows: rows, columns: columns, extent: (rows + count - 1) / count, cluster: traits.cluster)
+    // On a CPU driver a lane takes whole columns, since what it reads then lies side by side, and a second dispatch costs
+    // as much as summing thousands of vectors. A GPU needs thousands of lanes.
+    let cluster = traits.isSoftware ? 1 : traits.cluster
+    let lanes = (columns + 3) / 4 * cluster
+    let count = traits.isSoftware ? (rows * columns < 1 << 15 ? 1 : 256 / lanes) : 32_768 / lanes
+    let chunks = max(1, min(count, rows / (16 * cluster)))
+    self.init(rows: rows, columns: columns, extent: (rows + chunks - 1) / chunks, cluster: cluster)
   }
 
   private init(rows: Int, columns: Int, extent: Int, cluster: Int) {
@@ -66,11 +68,8 @@ struct RowChunks {
   var partial: TensorType { TensorType([count, columns]) }
   var ofPartial: RowChunks { RowChunks(rows: count, columns: columns, extent: count, cluster: cluster) }
 
-  /// A cluster per four columns along x, a chunk per group along y.
-  var groups: GroupCount {
-    let clusters = 64 / cluster
-    return GroupCount(((columns + 3) / 4 + clusters - 1) / clusters, count)
-  }
+  /// A cluster per four columns of each chunk.
+  var groups: GroupCount { .linear((columns + 3) / 4 * count * cluster, perGroup: 64) }
 
   /// y[chunk, c] = the sum of x[r, c] over the chunk's rows.
   func sum(_ x: Operand, to y: Operand) -> Dispatch {

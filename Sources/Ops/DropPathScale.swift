@@ -13,8 +13,8 @@ package struct DropPathScale: Op {
     let vectors = (site.outputs[0].count + 3) / 4
     return Launch([
       Dispatch(
-        DropPathScaleKernel.self, push: .init(count4: UInt32(vectors), keep: 1 - rate), [.input(0).texels(.rgba32f), .output(0)],
-        groups: .linear(vectors, perGroup: 64))
+        DropPathScaleKernel.self, push: .init(count4: UInt32(vectors), keep: 1 - rate),
+        [.input(0).texels(.rgba32f), .output(0)], groups: .linear(vectors, perGroup: 64))
     ])
   }
 
@@ -24,7 +24,7 @@ package struct DropPathScale: Op {
     [inputs[0].map { (Double(1 - rate) + $0).rounded(.down) / Double(1 - rate) }]
   }
 
-  package static let cases = [1, 7, 129, 1023].map { n in 
+  package static let cases = [1, 7, 129, 1023].map { n in
     OpCase("\(n)", DropPathScale(rate: 0.25), [.init([n], .f32, .uniform(0, 1))], checksGradient: false)
   }
 }

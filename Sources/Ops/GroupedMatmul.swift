@@ -42,10 +42,13 @@ package struct GroupedMatmul: Op {
       guard inner == a.last else { throw mismatch(inputs, "inner \(a.last) != \(inner)") }
       c = TensorType([slots, transposing == .right ? b[1] : b[2]])
     }
-    guard slots <= 8 * (DeviceTraits.guaranteedGroups - experts), c.shape.rows <= 8 * DeviceTraits.guaranteedGroups else {
+    guard slots <= 8 * (DeviceTraits.guaranteedGroups - experts), c.shape.rows <= 8 * DeviceTraits.guaranteedGroups
+    else {
       throw mismatch(inputs, "more than 524,280 rows")
     }
-    if let reason = epilogue.misfit(inputs[5...], bias: [experts, c.shape.last], c: c) { throw mismatch(inputs, reason) }
+    if let reason = epilogue.misfit(inputs[5...], bias: [experts, c.shape.last], c: c) {
+      throw mismatch(inputs, reason)
+    }
     return epilogue.outputs(c)
   }
 
@@ -88,11 +91,13 @@ package struct GroupedMatmul: Op {
     var dx: Value?
     if needs[0] {
       let rows = try product(dy, weights, transposing == .right ? .none : .right, .neither)
-      dx = gathered == .left ? try rows.gatherSummed(slots: routing[2], leading: Shape(x.shape.extents.dropLast())) : rows
+      dx =
+        gathered == .left ? try rows.gatherSummed(slots: routing[2], leading: Shape(x.shape.extents.dropLast())) : rows
     }
     var dWeights: Value?
     if needs[1] {
-      dWeights = transposing == .right
+      dWeights =
+        transposing == .right
         ? try product(dy, x, .left, gathered == .left ? .right : .neither) : try product(x, dy, .left, gathered)
     }
     let dBias = epilogue.bias && needs[5] ? try dy.graph.apply(GroupedColumnSum(), to: [dy, routing[0]])[0] : nil
@@ -172,7 +177,10 @@ package struct GroupedMatmul: Op {
     return OpCase(
       "\(form) \(gathered) \(slots)x\(to)x\(from), \(name)",
       GroupedMatmul(transposing: form, gathered: gathered, epilogue: epilogue),
-      [.init([gathered == .left ? tokens : slots, from]), .init(form == .right ? [experts, to, from] : [experts, from, to])]
+      [
+        .init([gathered == .left ? tokens : slots, from]),
+        .init(form == .right ? [experts, to, from] : [experts, from, to]),
+      ]
         + routed.map { .init($0.shape, .u32, .values($0.data)) } + (epilogue.bias ? [.init([experts, to])] : [])
         + (epilogue.activation == .geluDerivative ? [c] : []),
       tolerance: 1e-4, checksGradient: epilogue.activation == .none)

@@ -194,7 +194,8 @@ struct RowClusters {
   init(_ shape: Shape, _ traits: DeviceTraits) {
     count = UInt32(shape.rows)
     columns = UInt32(shape.last)
-    cluster = UInt32(traits.cluster)
-    groups = .linear(shape.rows * traits.cluster, perGroup: 64)
+    // Short rows on a CPU driver: sums across lanes cost more than the strided reads that they save.
+    cluster = traits.isSoftware && shape.last <= 128 ? 2 : UInt32(traits.cluster)
+    groups = .linear(shape.rows * Int(cluster), perGroup: 64)
   }
 }

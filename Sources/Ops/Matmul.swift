@@ -17,15 +17,20 @@ package struct Matmul: Op {
     guard inputs[0].dtype == .f32, inputs[1].dtype == .f32, a.rank >= 2, b.rank >= 2 else {
       throw mismatch(inputs, "wants two f32 tensors of two axes or more")
     }
-    guard !batched || a.extents.dropLast(2) == b.extents.dropLast(2) else { throw mismatch(inputs, "leading axes differ") }
-    guard batched || b.rank == 2 || transposing == .left else { throw mismatch(inputs, "the right operand is no matrix") }
+    guard !batched || a.extents.dropLast(2) == b.extents.dropLast(2) else {
+      throw mismatch(inputs, "leading axes differ")
+    }
+    guard batched || b.rank == 2 || transposing == .left else {
+      throw mismatch(inputs, "the right operand is no matrix")
+    }
     let (left, right) = contracted(a, b)
     guard left == right else { throw mismatch(inputs, "inner \(left) != \(right)") }
     let size = MatmulSize(a, b, transposing, batched: batched)
     guard size.m <= 8 * DeviceTraits.guaranteedGroups, size.n <= 32 * DeviceTraits.guaranteedGroups,
       size.batch <= DeviceTraits.guaranteedGroups
     else { throw mismatch(inputs, "more than 524,280 rows, 2,097,120 columns or 65,535 batch members") }
-    let leading = transposing == .left ? (batched ? Array(a.extents.dropLast(2)) : []) + [size.m] : Array(a.extents.dropLast())
+    let leading =
+      transposing == .left ? (batched ? Array(a.extents.dropLast(2)) : []) + [size.m] : Array(a.extents.dropLast())
     let c = TensorType(Shape(leading + [size.n]))
     if let reason = epilogue.misfit(inputs[2...], bias: [size.n], c: c) { throw mismatch(inputs, reason) }
     return epilogue.outputs(c)
@@ -46,8 +51,7 @@ package struct Matmul: Op {
     let chunks = size.chunks(transposing, site.traits)
     if chunks.count == 1 { return Launch([product(size, chunks, epilogue, finish, site.traits)]) }
     let partial = Epilogue()
-    var toScratch = partial.operands(first: 2, columns: size.n)
-    toScratch[3] = .scratch(0)
+    let toScratch = partial.operands(first: 2, columns: size.n, c: .scratch(0))
     let rows = size.batch * size.m
     return Launch(
       scratch: [TensorType([size.batch, chunks.count, size.m, size.n])],
@@ -136,7 +140,9 @@ package struct Matmul: Op {
         }
       }
     }
-    let leading = transposing == .left ? (batched ? Array(a.shape.extents.dropLast(2)) : []) + [m] : Array(a.shape.extents.dropLast())
+    let leading =
+      transposing == .left
+      ? (batched ? Array(a.shape.extents.dropLast(2)) : []) + [m] : Array(a.shape.extents.dropLast())
     return epilogue.reference(HostTensor(Shape(leading + [n]), c), inputs[2...]) { AddBias().reference([$0, $1])[0] }
   }
 
@@ -150,12 +156,15 @@ package struct Matmul: Op {
       }
     }
     let batches = [Transposition.none, .right, .left].map { form in
-      OpCase("\(form) 2 x 3 of 17x8x17", Matmul(transposing: form, batched: true), operands(form, 17, 8, 17, batch: [2, 3]))
+      OpCase(
+        "\(form) 2 x 3 of 17x8x17", Matmul(transposing: form, batched: true), operands(form, 17, 8, 17, batch: [2, 3]))
     }
     return single + batches + [
-      OpCase("rows of three axes", Matmul(transposing: .right, batched: false), [.init([5, 17, 64]), .init([10, 64])]),
       OpCase(
-        "weight gradient over two axes", Matmul(transposing: .left, batched: false), [.init([5, 17, 8]), .init([5, 17, 12])]),
+        "rows of three axes", Matmul(transposing: .right, batched: false), [.init([5, 17, 64]), .init([10, 64])]),
+      OpCase(
+        "weight gradient over two axes", Matmul(transposing: .left, batched: false),
+        [.init([5, 17, 8]), .init([5, 17, 12])]),
       OpCase(
         "split", Matmul(transposing: .left, batched: false), operands(.left, 4, 12, 1201), tolerance: 1e-4,
         checksGradient: false),
@@ -169,7 +178,8 @@ package struct Matmul: Op {
     let both = Epilogue(keepsPre: true, residual: true)
     return [
       epilogueCase("bias, gelu", .right, 19, 64, 12, gelu), epilogueCase("bias, gelu", .right, 11, 7, 5, gelu),
-      epilogueCase("bias, residual", .right, 19, 64, 12, residual), epilogueCase("bias, residual", .none, 9, 10, 3, residual),
+      epilogueCase("bias, residual", .right, 19, 64, 12, residual),
+      epilogueCase("bias, residual", .none, 9, 10, 3, residual),
       epilogueCase("gelu'", .none, 19, 64, 12, derivative), epilogueCase("gelu'", .none, 9, 7, 3, derivative),
       epilogueCase("kept, residual", .left, 16, 32, 70, both),
       epilogueCase("split, bias, gelu", .left, 3, 5, 1201, gelu),

@@ -57,14 +57,14 @@ struct Epilogue: Sendable, Hashable {
   func outputs(_ c: TensorType) -> [TensorType] { keepsPre ? [c, c] : [c] }
 
   /// Bindings 0 ... 4 of the kernels; our inputs start at `first`, rows of C have `columns` elements.
-  func operands(first: Int, columns: Int) -> [Operand] {
+  func operands(first: Int, columns: Int, c: Operand = .output(0)) -> [Operand] {
     var next = first
     func input(_ present: Bool) -> Operand {
       guard present else { return .unused }
       next += 1
       return .input(next - 1).texels(rowsOf: columns)
     }
-    return [input(bias), input(activation == .geluDerivative), input(residual), .output(0), keepsPre ? .output(1) : .unused]
+    return [input(bias), input(activation == .geluDerivative), input(residual), c, keepsPre ? .output(1) : c]
   }
 
   /// The outputs for `sums`, by the meaning of the ops that were drawn in; `biased` adds the bias.

@@ -69,7 +69,7 @@ package struct Route: Op {
   }
 
   package static let cases =
-    [(1, 1, 1), (7, 3, 3), (65, 2, 4), (129, 1, 8), (600, 2, 64), (37, 8, 300)].map { t, k, e in
+    [(1, 1, 1), (7, 3, 3), (65, 2, 4), (129, 1, 8), (600, 2, 64), (37, 8, 300), (3000, 2, 256)].map { t, k, e in
       OpCase("\(t)x\(k), \(e)", Route(experts: e), [.init([t, k], .u32, .integers(below: e))], checksGradient: false)
     } + [
       OpCase(

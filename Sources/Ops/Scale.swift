@@ -12,8 +12,8 @@ package struct Scale: Op {
     let vectors = (site.outputs[0].count + 3) / 4
     return Launch([
       Dispatch(
-        ScaleKernel.self, push: .init(count4: UInt32(vectors), factor: factor), [.input(0).texels(.rgba32f), .output(0)],
-        groups: .linear(vectors, perGroup: 64))
+        ScaleKernel.self, push: .init(count4: UInt32(vectors), factor: factor),
+        [.input(0).texels(.rgba32f), .output(0)], groups: .linear(vectors, perGroup: 64))
     ])
   }
 

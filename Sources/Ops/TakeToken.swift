@@ -29,7 +29,8 @@ package struct TakeToken: Op {
 
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let (x, shape) = (inputs[0], inputs[0].shape)
-    let first = (0..<shape[0]).flatMap { x.data[$0 * shape[1] * shape[2]..<($0 * shape[1] + 1) * shape[2]] }
+    let sample = shape[1] * shape[2]
+    let first = (0..<shape[0]).flatMap { b -> ArraySlice<Double> in x.data[b * sample..<b * sample + shape[2]] }
     return [HostTensor(keepsAxis ? [shape[0], 1, shape[2]] : [shape[0], shape[2]], first)]
   }
 

@@ -35,6 +35,31 @@ struct CatalogTests {
     #expect(moved.breaches == [])
   }
 
+  /// What an op launches on the other kind of device, software or hardware, must be right too, and runs here as well.
+  @Test(arguments: CatalogCase.all)
+  func otherKindOfDevice(_ test: CatalogCase) throws {
+    let device = try TestDevice.shared.get()
+    let op = test.opCase.op
+    var traits = device.traits
+    traits.isSoftware.toggle()
+    let types = test.opCase.inputs.map(\.type)
+    func launch(_ traits: DeviceTraits) throws -> [Dispatch] {
+      op.launch(LaunchSite(inputs: types, outputs: try op.infer(types), traits: traits)).dispatches
+    }
+    let (here, there) = (try launch(device.traits), try launch(traits))
+    guard !here.elementsEqual(there, by: { $0.source.name == $1.source.name && $0.constants == $1.constants }) else {
+      return
+    }
+    var random = test.random
+    let inputs = test.inputs(&random)
+    let run = try GuardedRun(op, inputs, on: device, traits: traits, poison: 0x7fc0_0bad)
+    #expect(run.breaches == [])
+    for (i, (bytes, tensor)) in zip(run.results, op.reference(inputs)).enumerated() {
+      let worst = deviation(of: numbers(bytes, tensor.type.dtype), from: tensor, tolerance: test.opCase.tolerance)
+      #expect(worst == nil, "result \(i)")
+    }
+  }
+
   /// The gradient graph, run on the device, against central differences of the reference: every element of small inputs,
   /// a sample of others, and one random direction that no element escapes.
   @Test(arguments: CatalogCase.differentiable)
