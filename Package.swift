@@ -40,6 +40,12 @@ let package = Package(
         "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
+    .executableTarget(
+      name: "bench",
+      dependencies: [
+        "Distillation", "NN", "Ops", "Graph", "GPU", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "bench"),
+
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen"]),
     .testTarget(name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["Ops", "Graph", "GPU", "Kernels"]),
