@@ -44,7 +44,9 @@ extension ReferenceCase {
   /// Blocks of each stage.
   func depths(_ depths: [Int]?, _ key: String) throws(VerificationError) -> [Int] {
     let depths = try need(depths, key)
-    guard !depths.isEmpty, depths.allSatisfy({ $0 > 0 }) else { throw unusable("\(key) is \(depths), must be 1 or more") }
+    guard !depths.isEmpty, depths.allSatisfy({ $0 > 0 }) else {
+      throw unusable("\(key) is \(depths), must be 1 or more")
+    }
     return depths
   }
 
