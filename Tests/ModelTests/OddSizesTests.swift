@@ -39,7 +39,7 @@ struct OddSizesTests {
       testDescription: "last, one expert a token", batch: 5, size: 4, patch: 2, classes: 2, features: 7, heads: 1,
       studentFeatures: 12, studentHeads: 4, experts: [2, 9], perToken: 1, place: 2, tau: 0.5),
     Pair(
-      testDescription: "wider than a tile", batch: 2, size: 6, patch: 1, classes: 101, features: 20, heads: 5,
+      testDescription: "wider than a tile", batch: 2, size: 4, patch: 1, classes: 101, features: 20, heads: 5,
       studentFeatures: 68, studentHeads: 1, experts: [11], perToken: 3, kind: .none),
   ]
 
