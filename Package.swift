@@ -51,7 +51,7 @@ let package = Package(
     .testTarget(name: "OpTests", dependencies: ["Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",
-      dependencies: ["Verification", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+      dependencies: ["Verification", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage", "Random"]),
     .testTarget(name: "DistillationTests", dependencies: ["Distillation", "Storage"]),
     .testTarget(name: "CLITests", dependencies: ["graft"]),
   ],
