@@ -40,12 +40,18 @@ let package = Package(
         "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
+    .executableTarget(
+      name: "bench",
+      dependencies: [
+        "Distillation", "NN", "Ops", "Graph", "GPU", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "bench"),
+
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen"]),
     .testTarget(name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",
-      dependencies: ["Verification", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+      dependencies: ["Verification", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage", "Random"]),
     .testTarget(name: "DistillationTests", dependencies: ["Distillation", "Storage"]),
     .testTarget(name: "CLITests", dependencies: ["graft"]),
   ],

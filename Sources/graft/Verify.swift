@@ -31,7 +31,8 @@ struct Verify: ParsableCommand {
         outcome.add(path, verifier, isNamed: true)
       }
     }
-    print("\(outcome.passed) passed, \(outcome.failed) failed, \(outcome.unusable) unusable, \(outcome.skipped) skipped")
+    print(
+      "\(outcome.passed) passed, \(outcome.failed) failed, \(outcome.unusable) unusable, \(outcome.skipped) skipped")
     if outcome.unusable > 0 { throw ExitCode(2) }
     if outcome.failed > 0 { throw ExitCode(1) }
   }
