@@ -105,6 +105,7 @@ struct StepBench: ParsableCommand {
 
   @Argument(help: "The recipe.") var recipe: String
   @Option(help: "Steps to run; the median counts.") var steps = 8
+  @Flag(help: "Tell ops apart by their shapes.") var shapes = false
 
   func run() throws {
     let recipe = try Recipe(reading: recipe)
@@ -147,8 +148,9 @@ struct StepBench: ParsableCommand {
       let types = layout.program.types
       for ((op, seconds), node) in zip(try profiled.opSeconds() ?? [], layout.program.nodes) {
         let cost = node.op.cost(node.inputs.map { types[$0] }, node.outputs.map { types[$0] })
-        let known = byOp[op] ?? (0, 0, 0)
-        byOp[op] = (known.count + 1, known.seconds + seconds, known.flops + cost.flops)
+        let name = shapes ? "\(op) \(node.inputs.prefix(2).map { types[$0].description }.joined(separator: " "))" : op
+        let known = byOp[name] ?? (0, 0, 0)
+        byOp[name] = (known.count + 1, known.seconds + seconds, known.flops + cost.flops)
       }
       let total = byOp.values.reduce(0) { $0 + $1.seconds }
       print(
@@ -156,10 +158,10 @@ struct StepBench: ParsableCommand {
           format: "%@: %.1f ms a step (best %.1f), %d dispatches, %d barriers, %.2f GFLOP, %.1f GFLOP/s",
           task.name as NSString, 1e3 * median, 1e3 * (times.min() ?? 0), plain.dispatchCount, plain.barrierCount,
           1e-9 * Double(layout.cost.flops), 1e-9 * Double(layout.cost.flops) / median))
-      for (op, row) in byOp.sorted(by: { $0.value.seconds > $1.value.seconds }).prefix(16) {
+      for (op, row) in byOp.sorted(by: { $0.value.seconds > $1.value.seconds }).prefix(shapes ? 40 : 16) {
         print(
           String(
-            format: "  %-30@ %4d  %8.2f ms  %4.1f %%  %6.1f GFLOP/s", op as NSString, row.count, 1e3 * row.seconds,
+            format: "  %-50@ %4d  %8.2f ms  %4.1f %%  %6.1f GFLOP/s", op as NSString, row.count, 1e3 * row.seconds,
             100 * row.seconds / total, 1e-9 * Double(row.flops) / row.seconds))
       }
     }

@@ -6,11 +6,15 @@ import Kernels
 ///
 /// Batched, both have the same leading axes. Otherwise all leading axes of A count as rows, B is a matrix, and with
 /// `.left` the rows of both are summed over: A [..., M], B [..., N] -> [M, N], a weight gradient.
-package struct Matmul: Op {
+package struct Matmul: TokenWise {
   package static let name = "matmul"
   let transposing: Transposition
   let batched: Bool
   var epilogue = Epilogue()
+
+  package func tokenInputs(_ inputs: [TensorType]) -> [Int]? {
+    transposing != .left && inputs[1].shape.rank == 2 && epilogue == Epilogue() ? [0] : nil
+  }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
     let (a, b) = (inputs[0].shape, inputs[1].shape)
