@@ -28,11 +28,12 @@ float from_lane(float x, uint first, uint lane) {
   return WHOLE_SUBGROUP ? subgroupShuffle(x, lane) : subgroupShuffle(x, first + lane);
 }
 
-/// The first row of the tile that this cluster owns, when tiles are numbered along y.
-int tile_index() { return int(gl_WorkGroupID.y * (gl_WorkGroupSize.x / CLUSTER) + cluster_index()); }
+/// Which row tile this cluster owns. Row tiles go along x, so that groups that follow each other read the same columns of
+/// B: a CPU core keeps them in its cache.
+int tile_index() { return int(gl_WorkGroupID.x * (gl_WorkGroupSize.x / CLUSTER) + cluster_index()); }
 
 /// This lane's first column of the tile; its VECTORS vectors lie 4 CLUSTER columns apart.
-int first_column() { return int((gl_WorkGroupID.x * CLUSTER * VECTORS + cluster_lane()) * 4); }
+int first_column() { return int((gl_WorkGroupID.y * CLUSTER * VECTORS + cluster_lane()) * 4); }
 
 /// Sums over k_begin ..< k_end, of rows m0 ..< m0 + ROWS. Rows from m_end and columns from `columns` on are garbage.
 /// - a_start, b_start: first element of the matrices; a_length, b_length: their contiguous extents.
