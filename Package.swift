@@ -40,13 +40,22 @@ let package = Package(
         "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
+    .executableTarget(
+      name: "bench",
+      dependencies: [
+        "Distillation", "NN", "Ops", "Graph", "GPU", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "bench"),
+
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen"]),
-    .testTarget(name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
+    .testTarget(
+      name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["TestSupport", "Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",
-      dependencies: ["TestSupport", "Verification", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+      dependencies: [
+        "TestSupport", "Verification", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage", "Random",
+      ]),
     .testTarget(
       name: "DistillationTests",
       dependencies: ["TestSupport", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),

@@ -2,8 +2,8 @@
 // AdamW over a whole block of count4 vectors. Parameters and moments are read as texels (much faster on CPU drivers) and
 // written as storage; each invocation reads only what it writes itself, so the two views never race.
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
 #include "adamw.glsl"
+#include "linear.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer old_p;
 layout(binding = 1) uniform textureBuffer old_m;
@@ -25,32 +25,28 @@ layout(push_constant) uniform Push {
   float weight_decay;
   float max_norm;  // 0: no clipping
 };
-const uint VECTORS = 4;
 
 void main() {
+  uint i = linear_index();
   float rate = uintBitsToFloat(texelFetch(state, 1).x);
   float step_size = rate / uintBitsToFloat(texelFetch(state, 2).x);
   float correction = inversesqrt(uintBitsToFloat(texelFetch(state, 3).x));
   float scale = max_norm > 0 ? min(1, max_norm / (texelFetch(norm, 0).x + 1e-6)) : 1;
-  bool runs = texelFetch(status, 0).x == 0;
+  bvec4 own = bvec4(false);
+  int held = int(min(i, count4 - 1));
+  uint word = texelFetch(table, held / 16).x;
+  if (texelFetch(status, 0).x == 0) own = owned(word, held);
 
-  uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
-  uint first = group * gl_WorkGroupSize.x * VECTORS + gl_LocalInvocationID.x;
-  [[unroll]] for (uint j = 0; j < VECTORS; j++) {
-    uint i = first + j * gl_WorkGroupSize.x;
-    int held = int(min(i, count4 - 1));
-    uint word = texelFetch(table, held / 16).x;
-    bvec4 own = owned(word, held);
-    vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held), v0 = texelFetch(old_v, held);
-    vec4 x = texelFetch(g, held) * scale;
-    vec4 m1 = m0 + take1 * (x - m0);
-    vec4 v1 = keep2 * v0 + take2 * (x * x);
-    float keep = (word & DECAYS) == 0 ? 1 : 1 - rate * weight_decay;
-    vec4 p1 = keep * p0 - step_size * (m1 / (sqrt(v1) * correction + eps));
-    if (runs && i < count4) {
-      p[i] = mix(p0, p1, own);
-      m[i] = mix(m0, m1, own);
-      v[i] = mix(v0, v1, own);
-    }
+  vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held), v0 = texelFetch(old_v, held);
+  vec4 x = texelFetch(g, held) * scale;
+  vec4 m1 = m0 + take1 * (x - m0);
+  vec4 v1 = keep2 * v0 + take2 * (x * x);
+  float keep = (word & DECAYS) == 0 ? 1 : 1 - rate * weight_decay;
+  vec4 p1 = keep * p0 - step_size * (m1 / (sqrt(v1) * correction + eps));
+  // What is not owned is written back as it was.
+  if (i < count4) {
+    p[i] = mix(p0, p1, own);
+    m[i] = mix(m0, m1, own);
+    v[i] = mix(v0, v1, own);
   }
 }

@@ -6,7 +6,7 @@
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint K = 2;
-layout(constant_id = 2) const uint COLUMNS = 16;    // per row: vectors of four where C is a multiple of 4, else elements
+layout(constant_id = 2) const uint COLUMNS = 16;    // per row: vectors of four if C is a multiple of 4, else elements
 layout(constant_id = 3) const bool ALIGNED = true;  // columns are vectors
 #include "cluster.glsl"
 

@@ -4,7 +4,7 @@
 //   NT: C[s, :] = A[row(s), :] B_e^T,   B [E, N, K], C [S, N], bias [E, N]
 //   TN: C_e = sum over s of A[row(s), :]^T B[row(s), :],   A [*, M], B [*, N], C [E, M, N]; zeros where e has no rows
 // row(s) = gather[s] / divisor for the operand that GATHERED names, else s.
-// Groups NN, NT: x column tiles, y (S / ROWS rounded up + E) / clusters per group; TN: as matmul_lanes with z = expert.
+// Groups NN, NT: x (S / ROWS rounded up + E) / clusters per group, y column tiles; TN: as matmul_lanes with z = expert.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;

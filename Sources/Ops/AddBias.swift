@@ -2,8 +2,10 @@ import Graph
 import Kernels
 
 /// y = x + bias on every row: x [..., C], bias [C].
-package struct AddBias: Op {
+package struct AddBias: TokenWise {
   package static let name = "add_bias"
+
+  package func tokenInputs(_ inputs: [TensorType]) -> [Int]? { [0] }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
     guard inputs[1].shape == [inputs[0].shape.last] else { throw mismatch(inputs, "bias is not [C] of x [..., C]") }

@@ -14,7 +14,7 @@ package struct Combine: Op {
     guard rows.rank == 2, scores.rank == 2, scores[0] == leading.count, rows[0] == scores.count,
       inputs[2] == TensorType([scores.count], .u32)
     else {
-      throw mismatch(inputs, "\(leading.count) tokens want rows [\(leading.count) K, C], scores [\(leading.count), K], slots")
+      throw mismatch(inputs, "\(leading.count) tokens want rows [tokens K, C], scores [tokens, K], slots [tokens K]")
     }
     let y = TensorType(Shape(leading.extents + [rows.last]))
     guard !hasResidual || inputs[3] == y else { throw mismatch(inputs, "the residual is not \(y)") }
@@ -22,20 +22,8 @@ package struct Combine: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let c = site.outputs[0].shape.last
-    let columns = c % 4 == 0 ? c / 4 : c
-    return Launch([
-      Dispatch(
-        CombineKernel.self,
-        constants: .init(
-          K: UInt32(site.inputs[1].shape.last), COLUMNS: UInt32(columns), ALIGNED: c % 4 == 0, WEIGHTED: true,
-          RESIDUAL: hasResidual),
-        push: .init(count: UInt32(leading.count * columns)),
-        [
-          .input(0).texels(rowsOf: c), .input(2).texels(.r32ui), .input(1).texels(.r32f),
-          hasResidual ? .input(3).texels(rowsOf: c) : .unused, .output(0),
-        ], groups: .linear(leading.count * columns, perGroup: 64))
-    ])
+    combineLaunch(
+      site, tokens: leading.count, slots: .input(2), scores: .input(1), residual: hasResidual ? .input(3) : nil)
   }
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {
@@ -64,7 +52,9 @@ package struct Combine: Op {
     return [y]
   }
 
-  package static let cases = [(1, 1, 1, 1), (7, 1, 3, 5), (3, 17, 2, 64), (2, 65, 2, 12), (1, 9, 8, 33)].flatMap { b, t, k, c in
+  package static let cases = [
+    (1, 1, 1, 1), (7, 1, 3, 5), (3, 17, 2, 64), (2, 65, 2, 12), (1, 9, 8, 33),
+  ].flatMap { b, t, k, c in
     [false, true].map { residual in
       let tokens = b * t
       var inputs: [OpCase.Input] = [.init([tokens * k, c]), .init([tokens, k]), .slots(tokens: tokens, k: k)]
@@ -73,6 +63,29 @@ package struct Combine: Op {
         "\(b)x\(t)x\(c), \(k)\(residual ? " + residual" : "")", Combine(leading: [b, t], hasResidual: residual), inputs)
     }
   }
+}
+
+/// The launch of `Combine` and `GatherSum`: input 0 holds the rows, output 0 the sums.
+func combineLaunch(
+  _ site: LaunchSite, tokens: Int, slots: Operand, scores: Operand?, residual: Operand?
+) -> Launch {
+  let (rows, c) = (site.inputs[0].shape.rows, site.outputs[0].shape.last)
+  let columns = c % 4 == 0 ? c / 4 : c
+  // Two columns in a lane share the look-up of slot and score, a quarter of the time on a CPU driver (docs/routing.md).
+  let vectors = site.traits.isSoftware && columns % 2 == 0 ? 2 : 1
+  let lanes = tokens * columns / vectors
+  return Launch([
+    Dispatch(
+      CombineKernel.self,
+      constants: .init(
+        K: UInt32(rows / tokens), COLUMNS: UInt32(columns), ALIGNED: c % 4 == 0, WEIGHTED: scores != nil,
+        RESIDUAL: residual != nil, VECTORS: UInt32(vectors)),
+      push: .init(count: UInt32(lanes)),
+      [
+        .input(0).texels(rowsOf: c), slots.texels(.r32ui), scores?.texels(.r32f) ?? .unused,
+        residual?.texels(rowsOf: c) ?? .unused, .output(0),
+      ], groups: .linear(lanes, perGroup: 64))
+  ])
 }
 
 extension OpCase.Input {

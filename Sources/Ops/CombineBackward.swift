@@ -8,7 +8,9 @@ package struct CombineBackward: Op {
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
     let (rows, scores, dy) = (inputs[0].shape, inputs[1].shape, inputs[3].shape)
-    guard dy.rows == scores.rows, dy.last == rows.last, rows.rows == scores.count, inputs[2].count == scores.count else {
+    guard dy.rows == scores.rows, dy.last == rows.last, rows.rows == scores.count,
+      inputs[2] == TensorType([scores.count], .u32)
+    else {
       throw mismatch(inputs, "wants rows [tokens K, C], scores [tokens, K], slots [tokens K], dy [tokens, C]")
     }
     return [inputs[0], inputs[1]]
@@ -51,7 +53,7 @@ package struct CombineBackward: Op {
 
   package static let cases = [(1, 1, 1), (7, 3, 5), (51, 2, 64), (130, 2, 12), (9, 8, 33), (5, 2, 132)].map { t, k, c in
     OpCase(
-      "\(t)x\(c), \(k)", CombineBackward(), [.init([t * k, c]), .init([t, k]), .slots(tokens: t, k: k), .init([t, c])],
-      checksGradient: false)
+      "\(t)x\(c), \(k)", CombineBackward(),
+      [.init([t * k, c]), .init([t, k]), .slots(tokens: t, k: k), .init([t, c])], checksGradient: false)
   }
 }

@@ -87,7 +87,10 @@ package struct DistillationLoss: Op {
       OpCase("2x5 hard, distribution", hard, inputs(2, 5, soft: true, teacher: true)),
       OpCase(
         "5x3 soft, padding rows", soft,
-        [.init([5, 3]), .init([5], .u32, .values([2, 3, 0, 4_294_967_295, 1])), .init([5, 3], isDifferentiated: false)]),
+        [
+          .init([5, 3]), .init([5], .u32, .values([2, 3, 0, 4_294_967_295, 1])),
+          .init([5, 3], isDifferentiated: false),
+        ]),
     ]
   }()
 }

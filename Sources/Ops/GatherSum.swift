@@ -1,5 +1,4 @@
 import Graph
-import Kernels
 
 /// Gradient of handing each of a token's K slots the token's row: rows [tokens K, C], slots u32 [tokens K]
 /// (, residual [leading..., C]) -> [leading..., C], the sum over k of rows[slots[t K + k]] (+ residual), in order of k.
@@ -12,7 +11,7 @@ package struct GatherSum: Op {
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
     let (rows, slots) = (inputs[0].shape, inputs[1])
     guard rows.rank == 2, slots == TensorType([rows[0]], .u32), rows[0] % leading.count == 0 else {
-      throw mismatch(inputs, "\(leading.count) tokens want rows [\(leading.count) K, C] and u32 slots [\(leading.count) K]")
+      throw mismatch(inputs, "\(leading.count) tokens want rows [tokens K, C] and u32 slots [tokens K]")
     }
     let sum = TensorType(Shape(leading.extents + [rows.last]))
     guard !hasResidual || inputs[2] == sum else { throw mismatch(inputs, "the residual is not \(sum)") }
@@ -20,20 +19,8 @@ package struct GatherSum: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let c = site.outputs[0].shape.last
-    let columns = c % 4 == 0 ? c / 4 : c
-    return Launch([
-      Dispatch(
-        CombineKernel.self,
-        constants: .init(
-          K: UInt32(site.inputs[1].count / leading.count), COLUMNS: UInt32(columns), ALIGNED: c % 4 == 0,
-          WEIGHTED: false, RESIDUAL: hasResidual),
-        push: .init(count: UInt32(leading.count * columns)),
-        [
-          .input(0).texels(rowsOf: c), .input(1).texels(.r32ui), .unused,
-          hasResidual ? .input(2).texels(rowsOf: c) : .unused, .output(0),
-        ], groups: .linear(leading.count * columns, perGroup: 64))
-    ])
+    combineLaunch(
+      site, tokens: leading.count, slots: .input(1), scores: nil, residual: hasResidual ? .input(2) : nil)
   }
 
   package func absorbing(_ consumer: any Op, operand: Int, keepingOriginal: Bool) -> Absorption? {

@@ -3,8 +3,10 @@ import Graph
 import Kernels
 
 /// y = x Phi(x), Phi the normal distribution function: the exact GELU (Hendrycks & Gimpel 2016), not the tanh form.
-package struct Gelu: Op {
+package struct Gelu: TokenWise {
   package static let name = "gelu"
+
+  package func tokenInputs(_ inputs: [TensorType]) -> [Int]? { [0] }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] { [inputs[0]] }
 

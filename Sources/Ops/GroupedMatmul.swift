@@ -55,8 +55,13 @@ package struct GroupedMatmul: Op {
   package func launch(_ site: LaunchSite) -> Launch {
     let (a, b, c) = (site.inputs[0].shape, site.inputs[1].shape, site.outputs[0].shape)
     let (experts, slots) = (site.inputs[2].count - 1, site.inputs[3].count)
-    let tile = LaneTile(aligned: (a.last | b.last | c.last) % 4 == 0, columns: c.last, traits: site.traits)
-    let columns = tile.columnTiles(c.last)
+    let tile = LaneTile(
+      aligned: (a.last | b.last | c.last) % 4 == 0, columns: c.last, transposing: transposing, traits: site.traits)
+    // Each expert may end in a tile of its own that is not full.
+    let groups =
+      transposing == .left
+      ? tile.groups(rowTiles: tile.rowTiles(a.last), columns: c.last, experts)
+      : tile.groups(rowTiles: tile.rowTiles(slots) + experts, columns: c.last, 1)
     let source = gathered == .right ? b : a
     return Launch([
       Dispatch(
@@ -74,9 +79,7 @@ package struct GroupedMatmul: Op {
           .input(0).texels(rowsOf: a.last), .input(1).texels(rowsOf: b.last), .input(2).texels(.r32ui),
           .input(3).texels(.r32ui),
         ],
-        groups: transposing == .left
-          ? GroupCount(columns, tile.groups(tile.rowTiles(a.last)), experts)
-          : GroupCount(columns, tile.groups(tile.rowTiles(slots) + experts)))
+        groups: groups)
     ])
   }
 

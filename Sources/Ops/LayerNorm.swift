@@ -5,9 +5,11 @@ import Kernels
 /// Normalises rows to zero mean and unit variance, then scales and shifts the columns (Ba et al. 2016), with the population
 /// variance: (x [..., C], weight [C], bias [C]) -> y [..., C], and mean and 1 / sqrt(variance + eps) of each row, which the
 /// gradient uses again.
-package struct LayerNorm: Op {
+package struct LayerNorm: TokenWise {
   package static let name = "layer_norm"
   let eps: Double
+
+  package func tokenInputs(_ inputs: [TensorType]) -> [Int]? { [0] }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
     let columns: Shape = [inputs[0].shape.last]

@@ -6,11 +6,15 @@ import Kernels
 ///
 /// Batched, both have the same leading axes. Otherwise all leading axes of A count as rows, B is a matrix, and with
 /// `.left` the rows of both are summed over: A [..., M], B [..., N] -> [M, N], a weight gradient.
-package struct Matmul: Op {
+package struct Matmul: TokenWise {
   package static let name = "matmul"
   let transposing: Transposition
   let batched: Bool
   var epilogue = Epilogue()
+
+  package func tokenInputs(_ inputs: [TensorType]) -> [Int]? {
+    transposing != .left && inputs[1].shape.rank == 2 && epilogue == Epilogue() ? [0] : nil
+  }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
     let (a, b) = (inputs[0].shape, inputs[1].shape)
@@ -83,7 +87,7 @@ package struct Matmul: Op {
         finish + [.input(0), .input(1)], groups: GroupCount((size.n + 63) / 64, (size.m + 63) / 64, z))
     }
     let (aLength, bLength) = size.contiguous(transposing)
-    let tile = LaneTile(aligned: (aLength | bLength | size.n) % 4 == 0, columns: size.n, traits: traits)
+    let tile = size.tile(transposing, traits)
     return Dispatch(
       MatmulLanesKernel.self,
       constants: .init(
@@ -93,7 +97,7 @@ package struct Matmul: Op {
         ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
       push: .init(M: m, N: n, K: k, chunks: Int32(chunks.count), chunk: Int32(chunks.extent)),
       finish + [.input(0).texels(rowsOf: aLength), .input(1).texels(rowsOf: bLength)],
-      groups: GroupCount(tile.columnTiles(size.n), tile.groups(tile.rowTiles(size.m)), z))
+      groups: tile.groups(rowTiles: tile.rowTiles(size.m), columns: size.n, z))
   }
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {
@@ -235,12 +239,18 @@ struct MatmulSize {
   /// More than one chunk where C alone has too few tiles to keep the device busy, or K exceeds what one loop may do:
   /// software drivers end loops after 65,535 iterations, of four products here.
   func chunks(_ transposing: Transposition, _ traits: DeviceTraits) -> Chunks {
-    let tiles = batch * ((m + 63) / 64) * ((n + 63) / 64)
-    let wanted =
-      traits.isSoftware ? min(4 / (tiles * ((min(m, 64) + 15) / 16)), k / 256) : min(256 / tiles, k / 256)
+    let tile = tile(transposing, traits)
+    let tiles = traits.isSoftware ? tile.rowTiles(m) * tile.columnTiles(n) : (m + 63) / 64 * ((n + 63) / 64)
+    let wanted = min((traits.isSoftware ? 4 : 256) / (batch * tiles), k / 256)
     let least = (k + 262_139) / 262_140
-    let extent = ((k + max(1, wanted, least) - 1) / max(1, wanted, least) + 3) / 4 * 4
+    let count = max(1, wanted, least)
+    let extent = ((k + count - 1) / count + 3) / 4 * 4
     return Chunks(count: (k + extent - 1) / extent, extent: extent)
+  }
+
+  func tile(_ transposing: Transposition, _ traits: DeviceTraits) -> LaneTile {
+    let (a, b) = contiguous(transposing)
+    return LaneTile(aligned: (a | b | n) % 4 == 0, columns: n, transposing: transposing, traits: traits)
   }
 }
 

@@ -92,18 +92,20 @@ struct LaneTile {
   let localSize: Int
   let wholeSubgroup: Bool
 
-  /// 16 x 64 was the fastest tile on a CPU driver at almost all shapes (docs/matmul.md). Code for rows that are not whole
-  /// vectors is several times longer, and compiled at run time, so its tile is small.
-  init(aligned: Bool, columns: Int, traits: DeviceTraits) {
+  /// The fastest tiles on a CPU driver (docs/matmul.md). Code for rows that are not whole vectors is several times longer,
+  /// and compiled at run time, so its tile is small.
+  init(aligned: Bool, columns: Int, transposing: Transposition, traits: DeviceTraits) {
     cluster = traits.cluster
-    rows = aligned ? 16 : 8
-    vectors = aligned && columns > 4 * cluster ? 2 : 1
+    rows = !aligned ? 8 : transposing == .left ? 32 : 16
+    vectors = aligned && transposing != .left && columns > 4 * cluster ? 2 : 1
     localSize = traits.isSoftware ? traits.subgroupSize : max(64, traits.subgroupSize)
     wholeSubgroup = cluster == traits.subgroupSize
   }
 
-  func columnTiles(_ columns: Int) -> Int { (columns + 4 * cluster * vectors - 1) / (4 * cluster * vectors) }
   func rowTiles(_ count: Int) -> Int { (count + rows - 1) / rows }
-  /// Groups along y for `tiles` row tiles.
-  func groups(_ tiles: Int) -> Int { (tiles * cluster + localSize - 1) / localSize }
+  func columnTiles(_ columns: Int) -> Int { (columns + 4 * cluster * vectors - 1) / (4 * cluster * vectors) }
+
+  func groups(rowTiles: Int, columns: Int, _ z: Int) -> GroupCount {
+    GroupCount((rowTiles * cluster + localSize - 1) / localSize, columnTiles(columns), z)
+  }
 }

@@ -25,7 +25,7 @@ package struct Route: Op {
   /// inverse; 32 balances both for few experts, and the table stays below two words per entry for many.
   /// A GPU hides the first cost and runs the scan on one workgroup, so there chunks are longer.
   package static func chunk(experts: Int, traits: DeviceTraits) -> Int {
-    let least = traits.isSoftware ? max(32, experts / 2) : max(128, experts)
+    let least = traits.isSoftware ? max(32, (experts + 1) / 2) : max(128, experts)
     return min(1024, (0...).lazy.map { 1 << $0 }.first { $0 >= least } ?? 1024)
   }
 
@@ -76,8 +76,8 @@ package struct Route: Op {
         "all to one", Route(experts: 4), [.init([70, 1], .u32, .values(Array(repeating: 2, count: 70)))],
         checksGradient: false),
       OpCase(
-        "an expert without a token", Route(experts: 5), [.init([43, 2], .u32, .values((0..<86).map { Double($0 % 2 * 3) }))],
-        checksGradient: false),
+        "an expert without a token", Route(experts: 5),
+        [.init([43, 2], .u32, .values((0..<86).map { Double($0 % 2 * 3) }))], checksGradient: false),
     ]
 }
 

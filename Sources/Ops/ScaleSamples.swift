@@ -3,10 +3,12 @@ import Kernels
 
 /// y[b, ...] = scale[b] x[b, ...] [+ residual[b, ...]]: (x [B, ...], scale [B] [, residual]) -> y. No gradient with
 /// respect to scale.
-package struct ScaleSamples: Op {
+package struct ScaleSamples: TokenWise {
   package static let name = "scale_samples"
   /// Whether input 2 is added to the result. Only fusion asks for it, so there is no gradient rule for it.
   var addsResidual = false
+
+  package func tokenInputs(_ inputs: [TensorType]) -> [Int]? { [0] }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
     guard inputs[0].shape.rank >= 1, inputs[1].shape == [inputs[0].shape[0]] else {

@@ -40,11 +40,6 @@ package struct TakeToken: Op {
   }
 }
 
-extension Value {
-  /// [B, T, C] -> [B, C], token 0.
-  package func classToken() throws(ShapeError) -> Value { try graph.apply(TakeToken(), to: [self])[0] }
-}
-
 /// The first of `tokens` tokens, the others zero: [B, C] or [B, 1, C] -> [B, T, C].
 package struct PlaceToken: Op {
   package static let name = "place_token"

@@ -12,7 +12,9 @@ extension Recomputation {
     guard !names.isEmpty else { throw file.unusable("\(file.tensors.path) has no tensor \(prefix)…") }
     let builder = ParameterBuilder(block: "model")
     for name in names {
-      guard let tensor = file.tensors.tensor(prefix + name) else { continue }
+      guard let tensor = file.tensors.tensor(prefix + name), tensor.shape.allSatisfy({ $0 > 0 }) else {
+        throw file.unusable("\(file.tensors.path): tensor \(prefix)\(name) is empty")
+      }
       _ = builder.root.parameter(name, Shape(tensor.shape), .zeros)
     }
     let layout = builder.layout

@@ -37,14 +37,16 @@ extension ReferenceCase {
   ) throws(VerificationError) -> TransformerWidth {
     guard features % heads == 0 else { throw unusable("\(features) features are not divisible by \(heads) heads") }
     let ratio = description.config?.vit?.mlpRatio ?? 4
-    guard ratio > 0 else { throw unusable("config.vit_kw.mlp_ratio is \(ratio), must be 1 or more") }
+    guard 1...64 ~= ratio else { throw unusable("config.vit_kw.mlp_ratio is \(ratio), must be 1 to 64") }
     return TransformerWidth(features: features, heads: heads, mlpRatio: ratio, qkvBias: qkvBias, eps: eps)
   }
 
   /// Blocks of each stage.
   func depths(_ depths: [Int]?, _ key: String) throws(VerificationError) -> [Int] {
     let depths = try need(depths, key)
-    guard !depths.isEmpty, depths.allSatisfy({ $0 > 0 }) else { throw unusable("\(key) is \(depths), must be 1 or more") }
+    guard 1...1024 ~= depths.count, depths.allSatisfy({ 1...1024 ~= $0 }) else {
+      throw unusable("\(key) is \(depths.prefix(8)), must be 1 to 1024 blocks each")
+    }
     return depths
   }
 

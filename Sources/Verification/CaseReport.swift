@@ -10,7 +10,7 @@ package enum Quantity: String, CaseIterable, Sendable {
     case .losses: 1e-5
     case .gradients: 1e-4
     // Rounding a parameter near 4 costs 2.4e-7, and a step does so a few times.
-    case .parameters: 2e-6
+    case .parameters: 1e-6
     case .norms: 1e-5
     case .indices: 0
     case .schedule: 1e-12

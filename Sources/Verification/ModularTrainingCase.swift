@@ -42,7 +42,8 @@ extension Recomputation {
       let slack = optimizer.firstStepSlack(gradient: try file.values("grad." + part.name, part.shape))
       comparisons.append(
         Comparison(
-          .parameters, name, expected: try file.values(name, part.shape), actual: Array(after[part.range]), slack: slack))
+          .parameters, name, expected: try file.values(name, part.shape), actual: Array(after[part.range]), slack: slack
+        ))
       touch(name)
     }
     return comparisons

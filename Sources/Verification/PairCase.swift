@@ -25,7 +25,9 @@ extension Recomputation {
     let teacher = try dense("teacher", from: common)
     let idx = try file.need(file.description.idx, "idx")
     let place = idx == -1 ? meta.stages.count - 1 : idx
-    guard meta.stages.indices.contains(place) else { throw file.unusable("idx is \(idx) of \(meta.stages.count) stages") }
+    guard meta.stages.indices.contains(place) else {
+      throw file.unusable("idx is \(idx) of \(meta.stages.count) stages")
+    }
     let taught = try file.need(file.description.teacherStage, "teacher_stage")
     guard teacher.stages.indices.contains(taught) else { throw file.unusable("teacher_stage is \(taught)") }
     let isLast = place == meta.stages.count - 1

@@ -77,10 +77,10 @@ struct ReferenceCase {
     try need(description.config?[keyPath: key], "config.\(name)")
   }
 
-  /// A size: a number of 1 or more.
+  /// A size: a number of 1 or more, and small enough that products of a few do not overflow.
   func size(_ key: KeyPath<CaseDescription.Config, Int?>, _ name: String) throws(VerificationError) -> Int {
     let value = try config(key, name)
-    guard value > 0 else { throw unusable("config.\(name) is \(value), must be 1 or more") }
+    guard 1...65_536 ~= value else { throw unusable("config.\(name) is \(value), must be 1 to 65536") }
     return value
   }
 

@@ -29,7 +29,7 @@ package struct Verifier {
     switch recomputation.file.group {
     case .visionTransformer: try recomputation.visionTransformer(on: device)
     case .modularTraining: try recomputation.modularTraining(on: device)
-    case .pair where recomputation.file.description.idx == nil: try recomputation.pairFrame(on: device)
+    case .pair where recomputation.file.description.name.hasSuffix("common"): try recomputation.pairFrame(on: device)
     case .pair: try recomputation.pair(on: device)
     case .visionMoE: try recomputation.visionMoE(on: device)
     case .adamW: try recomputation.adamW(on: device)

@@ -38,7 +38,8 @@ extension Recomputation {
       loss = try logits.distillationLoss(targets: targets, kind: .none).loss
     case "label_smoothing":
       loss = try logits.distillationLoss(
-        targets: labels(logits), kind: .none, labelSmoothing: Float(description.smoothing ?? 0.1)).loss
+        targets: labels(logits), kind: .none, labelSmoothing: Float(description.smoothing ?? 0.1)
+      ).loss
     case "ce":
       loss = try logits.distillationLoss(targets: labels(logits), kind: .none).loss
     case let kind:

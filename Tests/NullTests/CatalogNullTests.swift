@@ -41,7 +41,8 @@ struct CatalogNullTests {
   }
 
   @Test func everyShaderIsUsed() throws {
-    let used = Set(try catalog.flatMap { try Self.launches(of: $0) }.flatMap { $0.launch.dispatches.map(\.source.name) })
+    let used = Set(
+      try catalog.flatMap { try Self.launches(of: $0) }.flatMap { $0.launch.dispatches.map(\.source.name) })
     #expect(KernelSource.all.map(\.name).filter { !used.contains($0) } == [])
   }
 

@@ -28,9 +28,11 @@ struct CatalogTests {
       #expect(worst == nil, "result \(i)")
     }
 
-    #expect(try GuardedRun(op, inputs, on: device, poison: nan).results == run.results, "run twice")
+    let isSameAgain = try GuardedRun(op, inputs, on: device, poison: nan).results == run.results
+    #expect(isSameAgain, "other bits when run twice")
     let moved = try GuardedRun(op, inputs, on: device, poison: large, reversed: true)
-    #expect(moved.results == run.results, "placed elsewhere")
+    let isSameElsewhere = moved.results == run.results
+    #expect(isSameElsewhere, "other bits when placed elsewhere")
     #expect(moved.breaches == [])
   }
 

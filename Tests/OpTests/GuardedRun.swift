@@ -36,7 +36,9 @@ struct GuardedRun {
     }
     let group = inputs.count
     for i in inputs.indices {
-      if let colocation, i >= colocation.first { offsets[i] = offsets[group] + colocation.offsets[i - colocation.first] }
+      if let colocation, i >= colocation.first {
+        offsets[i] = offsets[group] + colocation.offsets[i - colocation.first]
+      }
     }
     let output = group + 1
     let scratch = output + outputs.count

@@ -16,7 +16,9 @@ struct MixtureTests {
     /// Added to the logits of one expert: large to fill it, small to starve it.
     let favoured: (expert: Int, by: Double)
 
-    init(_ name: String, _ b: Int, _ t: Int, _ c: Int, _ f: Int, experts: Int, k: Int, _ expert: Int = 0, by: Double = 0) {
+    init(
+      _ name: String, _ b: Int, _ t: Int, _ c: Int, _ f: Int, experts: Int, k: Int, _ expert: Int = 0, by: Double = 0
+    ) {
       testDescription = name
       (self.b, self.t, self.c, self.f, e, self.k) = (b, t, c, f, experts, k)
       favoured = (expert, by)
