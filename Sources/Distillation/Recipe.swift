@@ -28,7 +28,8 @@ package struct Recipe: Sendable {
 }
 
 package enum PhaseName: String, Sendable, CaseIterable {
-  case PT, MT, FT, m2mKD, E2E
+  // swift-format-ignore: AlwaysUseLowerCamelCase
+  case PT, MT, FT, m2mKD, E2E  // the paper's names
 }
 
 package struct DataSettings: Sendable {

@@ -92,9 +92,7 @@ final class RecipeReader {
 
   func double(
     _ key: String, _ fallback: Double? = nil, in range: ClosedRange<Double> = 0...Double.greatestFiniteMagnitude
-  )
-    throws(RecipeError) -> Double
-  {
+  ) throws(RecipeError) -> Double {
     let value = try read(key, fallback, "a number", \.float) { Node("\($0)") }
     guard range.contains(value) else {
       throw error(
@@ -114,23 +112,22 @@ final class RecipeReader {
   }
 
   func string(_ key: String, _ fallback: String? = nil) throws(RecipeError) -> String {
-    try read(key, fallback, "a text", { $0.scalar?.string }) { Node($0) }
+    try read(key, fallback, "a text", \.scalar?.string) { Node($0) }
   }
 
   func choice<T: RawRepresentable & CaseIterable>(_ key: String, _ fallback: T? = nil) throws(RecipeError) -> T
   where T.RawValue == String {
     let known = T.allCases.map(\.rawValue).joined(separator: ", ")
-    return try read(key, fallback, "one of \(known)", { $0.scalar.flatMap { T(rawValue: $0.string) } }) {
-      Node($0.rawValue)
-    }
+    return try read(
+      key, fallback, "one of \(known)", { $0.scalar.flatMap { T(rawValue: $0.string) } }, { Node($0.rawValue) })
   }
 
   func ints(_ key: String, _ fallback: [Int]? = nil) throws(RecipeError) -> [Int] {
-    try read(key, fallback, "a list of integers", { Self.list($0) { $0.int } }) { Self.flow($0.map { "\($0)" }) }
+    try read(key, fallback, "a list of integers", { Self.list($0, \.int) }, { Self.flow($0.map { "\($0)" }) })
   }
 
   func doubles(_ key: String, _ fallback: [Double]? = nil) throws(RecipeError) -> [Double] {
-    try read(key, fallback, "a list of numbers", { Self.list($0) { $0.float } }) { Self.flow($0.map { "\($0)" }) }
+    try read(key, fallback, "a list of numbers", { Self.list($0, \.float) }, { Self.flow($0.map { "\($0)" }) })
   }
 
   /// Reads a nested mapping; a missing one reads as empty, so its own defaults and requirements apply.

@@ -4,10 +4,10 @@ import Testing
 
 /// What a person can get wrong without a device being at fault.
 @Suite struct BadInputTests {
-  let scratch: Scratch
+  let scratch: TemporaryDirectory
 
   init() throws {
-    scratch = try Scratch()
+    scratch = try TemporaryDirectory()
     try scratch.writeImages()
     try scratch.writeRecipe()
   }
@@ -72,10 +72,10 @@ import Testing
 
 @Suite(.serialized, .enabled(if: TestDevice.isPresent, TestDevice.absence))
 struct BadInputOnDeviceTests {
-  let scratch: Scratch
+  let scratch: TemporaryDirectory
 
   init() throws {
-    scratch = try Scratch()
+    scratch = try TemporaryDirectory()
     try scratch.writeImages()
     try scratch.writeRecipe()
   }
@@ -122,19 +122,27 @@ struct BadInputOnDeviceTests {
 
   /// It is said before anything is trained, also when a later phase is the one that does not fit.
   @Test func notEnoughDeviceMemory() throws {
-    let text = String(decoding: try scratch.bytes("recipe.yml"), as: UTF8.self)
-    let huge = text.replacingOccurrences(
-      of: "features: 16, heads: 2, mlp_ratio: 1, depths: [1, 1], experts: 2",
-      with: "features: 8192, heads: 64, mlp_ratio: 1, depths: [1, 1], experts: 16")
-    #expect(huge != text)
-    try scratch.write("huge.yml", Data(huge.utf8))
+    try scratch.writeRecipe(batch: 200)
+    var text = String(decoding: try scratch.bytes("recipe.yml"), as: UTF8.self)
+    for (old, new) in [
+      ("patch: 14", "patch: 1"), ("meta: {depths: [1, 1]}", "meta: {depths: [12, 12]}"),
+      (
+        "features: 16, heads: 2, mlp_ratio: 1, depths: [1, 1]}",
+        "features: 512, heads: 8, mlp_ratio: 8, depths: [1, 1]}"
+      ),
+    ] {
+      let range = try #require(text.range(of: old))
+      text.replaceSubrange(range, with: new)
+    }
+    try scratch.write("huge.yml", Data(text.utf8))
     let outcome = try Graft.run("run", "huge.yml", in: scratch)
     let expected =
       /.* needs \d+ [GM]iB of device memory \(\d+ [GM]iB for models and optimiser\), but .* has \d+ [GM]iB; use a smaller batch with accumulate\n/
     #expect(outcome.errors.firstMatch(of: expected) != nil, "\(outcome)")
     expectRefusal(outcome, "of device memory", status: 1)
     #expect(!scratch.exists("runs"))
-    expectRefusal(try Graft.run("plan", "huge.yml", in: scratch), "it would not run here", status: 1)
+    let plan = try Graft.run("plan", "huge.yml", in: scratch)
+    #expect(plan.status == 0 && plan.output.contains("would not run here: the largest task needs "), "\(plan)")
   }
 
   @Test func checkpointsThatCannotBeEvaluated() throws {

@@ -6,10 +6,10 @@ import Testing
 
 @Suite(.serialized, .enabled(if: TestDevice.isPresent, TestDevice.absence))
 struct RunTests {
-  let scratch: Scratch
+  let scratch: TemporaryDirectory
 
   init() throws {
-    scratch = try Scratch()
+    scratch = try TemporaryDirectory()
     try scratch.writeImages()
   }
 

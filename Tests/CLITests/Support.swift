@@ -20,13 +20,15 @@ enum Graft {
   }
 
   /// Runs to the end.
-  static func run(_ arguments: String..., environment: [String: String] = [:], in directory: Scratch) throws -> Outcome
+  static func run(_ arguments: String..., environment: [String: String] = [:], in directory: TemporaryDirectory) throws
+    -> Outcome
   {
     try start(arguments, environment: environment, in: directory).wait()
   }
 
   static func start(
-    _ arguments: [String], environment: [String: String] = [:], in directory: Scratch, under shell: String? = nil
+    _ arguments: [String], environment: [String: String] = [:], in directory: TemporaryDirectory,
+    under shell: String? = nil
   ) throws -> Running {
     try Running(arguments, environment: environment, in: directory, under: shell)
   }
@@ -37,7 +39,9 @@ final class Running {
   private let process = Process()
   private let files: (output: String, errors: String)
 
-  init(_ arguments: [String], environment: [String: String], in directory: Scratch, under shell: String?) throws {
+  init(_ arguments: [String], environment: [String: String], in directory: TemporaryDirectory, under shell: String?)
+    throws
+  {
     let name = UUID().uuidString
     files = (directory.file("\(name).out"), directory.file("\(name).err"))
     process.executableURL = shell == nil ? Graft.binary : URL(fileURLWithPath: "/bin/sh")
@@ -72,18 +76,7 @@ final class Running {
   }
 }
 
-/// A directory that is removed with this value.
-final class Scratch {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.appendingPathComponent("graft-cli-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func file(_ name: String) -> String { "\(path)/\(name)" }
+extension TemporaryDirectory {
   func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: file(name)) }
   func bytes(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: file(name))) }
   func names(_ name: String) -> [String] {

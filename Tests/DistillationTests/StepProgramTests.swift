@@ -59,6 +59,37 @@ import Testing
     #expect(Set(step.program.nodes.flatMap(\.outputs)).isSubset(of: step.unfused.nodes.flatMap(\.outputs)))
   }
 
+  /// Liveness, found here by reading the program: no two values or scratch tensors that are needed at the same step
+  /// share a byte.
+  @Test(arguments: tasks) func placesOfLiveValuesAreApart(_ phase: any Phase) throws {
+    let layout = try layout(phase, TinyRecipe(accumulate: 2, clip: "1.0"))
+    let program = layout.program
+    var spans: [(range: Range<Int>, first: Int, last: Int)] = []
+    for value in program.types.indices {
+      guard case .arena(let offset) = layout.places[value] else { continue }
+      let first = try #require(program.nodes.firstIndex { $0.outputs.contains(value) })
+      let last = program.nodes.lastIndex { $0.inputs.contains(value) } ?? first
+      spans.append(
+        (offset..<offset + program.types[value].bytes, first, program.results.contains(value) ? .max : last))
+    }
+    for (step, launch) in layout.launches.enumerated() {
+      for (type, offset) in zip(launch.scratch, layout.scratch[step]) {
+        spans.append((offset..<offset + type.bytes, step, step))
+      }
+    }
+    spans.sort { $0.range.lowerBound < $1.range.lowerBound }
+    var shared = 0
+    for (i, a) in spans.enumerated() {
+      #expect(a.range.upperBound <= layout.arenaBytes)
+      for b in spans[(i + 1)...] {
+        guard b.range.lowerBound < a.range.upperBound else { break }
+        shared += 1
+        #expect(a.first > b.last || b.first > a.last, "\(a) and \(b)")
+      }
+    }
+    #expect(spans.count > 100 && shared > 100)
+  }
+
   /// Micro-batches reuse each other's memory: only the gradients that are added up come on top.
   @Test func accumulationNeedsLittleMoreMemory() throws {
     let parts = [1, 2, 8].map { TinyRecipe(features: 64, batch: 64, accumulate: $0) }
@@ -73,13 +104,13 @@ import Testing
     let recipe = try Recipe(
       reading: root.deletingLastPathComponent().appendingPathComponent("recipes/fashion-vmoe.yml").path)
     var lines = [
-      "# recipes/fashion-vmoe.yml on default device traits: ops, dispatches, arena bytes, input bytes, trained parameters"
+      "# recipes/fashion-vmoe.yml on default device traits: ops, dispatches, barriers, arena bytes, input bytes, trained parameters"
     ]
     for phase in [PT(), MT(pairs: [0, 1, 2]), FT(), M2mKD(pairs: [0, 1, 2]), E2E()] as [any Phase] {
       let task = phase.task(recipe)
       let layout = PlanLayout(try StepProgram(task, recipe: recipe).program, traits: DeviceTraits())
       let numbers = [
-        layout.program.nodes.count, layout.dispatchCount, layout.arenaBytes, layout.feedBytes,
+        layout.program.nodes.count, layout.dispatchCount, barriers(layout), layout.arenaBytes, layout.feedBytes,
         task.trained.reduce(0) { $0 + $1.model.layout.elements },
       ]
       lines.append("\(task.name) " + numbers.map(String.init).joined(separator: " "))
@@ -98,6 +129,49 @@ import Testing
   }
 }
 
+/// Barriers that a recording of the layout takes, found without one.
+private func barriers(_ layout: PlanLayout) -> Int {
+  var tracker = HazardTracker()
+  var blocks: [String: UInt64] = [:]
+  var count = 0
+  for (step, launch) in layout.launches.enumerated() {
+    let node = layout.program.nodes[step]
+    func touched(_ operand: Operand) -> (buffer: UInt64, range: Range<Int>)? {
+      func value(_ id: Int) -> (UInt64, Range<Int>)? {
+        let bytes = layout.program.types[id].bytes
+        switch layout.places[id] {
+        case .arena(let offset): return (1, offset..<offset + bytes)
+        case .feed(let offset): return (2, offset..<offset + bytes)
+        case .constants(let offset): return (3, offset..<offset + bytes)
+        case .block(let name, let offset):
+          let number = blocks[name] ?? UInt64(4 + blocks.count)
+          blocks[name] = number
+          return (number, offset..<offset + bytes)
+        case nil: return nil
+        }
+      }
+      switch operand.place {
+      case .input(let i): return value(node.inputs[i])
+      case .output(let i): return value(node.outputs[i])
+      case .scratch(let i):
+        let offset = layout.scratch[step][i]
+        return (1, offset..<offset + launch.scratch[i].bytes)
+      case .colocated:
+        guard let offset = layout.colocated[step], let bytes = node.op.colocated?.bytes else { return nil }
+        return (1, offset..<offset + bytes)
+      case .unused: return nil
+      }
+    }
+    for dispatch in launch.dispatches {
+      let touches = zip(dispatch.operands, dispatch.source.bindings).compactMap { operand, binding in
+        touched(operand).map { HazardTracker.Touch(buffer: $0.buffer, range: $0.range, writes: binding.access.writes) }
+      }
+      if tracker.needsBarrier(before: touches) { count += 1 }
+    }
+  }
+  return count
+}
+
 extension OnDevice {
   @Suite struct FusionTests {
     /// One training step of a mixture-of-experts student, op by op and fused.
@@ -111,7 +185,9 @@ extension OnDevice {
       func run(_ program: Program) throws -> (results: [Float], values: [Float]) {
         let state = try ModuleState(
           model.layout, values: model.layout.initialValues(seed: 3, stream: "student"), isTrained: true, device: device)
-        let plan = try Plan(PlanLayout(program, traits: device.traits), on: device, blocks: state.blocks)
+        let layout = PlanLayout(program, traits: device.traits)
+        let plan = try Plan(layout, on: device, blocks: state.blocks)
+        #expect(plan.dispatchCount == layout.dispatchCount && plan.barrierCount == barriers(layout))
         let run = try plan.run { feed in
           feed.set(StepProgram.images(0), batch.images[...])
           feed.set(StepProgram.labels(0), batch.labels[...])

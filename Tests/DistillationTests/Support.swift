@@ -84,6 +84,7 @@ let tinyImages: ImageDataset = {
 final class TinyRun {
   let recipe: Recipe
   let directory: RunDirectory
+  private let temporary: TemporaryDirectory
   let device: Device
   let log = RunLog()
 
@@ -91,12 +92,10 @@ final class TinyRun {
   init(_ tiny: TinyRecipe, models: [String: Data] = [:], device: Device? = nil) throws {
     recipe = try tiny.recipe()
     self.device = try device ?? TestDevice.shared.get()
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("graft-test-\(UUID().uuidString)").path
-    directory = try RunDirectory(path, recipe: recipe, seed: 7)
+    temporary = try TemporaryDirectory()
+    directory = try RunDirectory(temporary.path, recipe: recipe, seed: 7)
     for (block, bytes) in models { try bytes.write(to: URL(fileURLWithPath: directory.checkpoint(block))) }
   }
-
-  deinit { try? FileManager.default.removeItem(atPath: directory.path) }
 
   @discardableResult
   func train(_ phases: any Phase..., resuming: Bool = false, stopAfter step: Int? = nil) throws -> TinyRun {

@@ -4,6 +4,7 @@ import GPU
 import Graph
 import NN
 import Storage
+import TestSupport
 import Testing
 
 @testable import Verification
@@ -47,7 +48,7 @@ enum Golden {
   }
 }
 
-@Suite(.serialized, .enabled(if: ModelDevice.isPresent))
+@Suite(.serialized, .enabled(if: TestDevice.isPresent, TestDevice.absence))
 struct GoldenTests {
   @Test func allGroupsHaveFixtures() {
     let groups = Set(Golden.names.compactMap { $0.split(separator: "_").dropFirst().first.map(String.init) })
@@ -55,7 +56,7 @@ struct GoldenTests {
   }
 
   @Test(arguments: Golden.names) func agreesWithTheReference(_ name: String) throws {
-    let report = try Verifier(device: ModelDevice.shared.get()).verify(Golden.path(name))
+    let report = try Verifier(device: TestDevice.shared.get()).verify(Golden.path(name))
     #expect(report.passes, "\(report.text)")
   }
 
@@ -75,7 +76,7 @@ struct GoldenTests {
         tensors[i].bytes.add(change, at: largest?.offset ?? 0)
       }
     }
-    let report = try Verifier(device: ModelDevice.shared.get()).verify(path)
+    let report = try Verifier(device: TestDevice.shared.get()).verify(path)
     #expect(!report.passes)
     #expect(report.comparisons.filter { !$0.passes }.map(\.tensor) == [tensor])
   }
@@ -85,14 +86,14 @@ struct GoldenTests {
     let path = try Golden.copy("shared_03_vmoe_idx0", to: directory) { tensors in
       for i in tensors.indices where tensors[i].name.hasPrefix("mid.gate_topk_idx") { tensors[i].bytes[0] ^= 1 }
     }
-    let report = try Verifier(device: ModelDevice.shared.get()).verify(path)
+    let report = try Verifier(device: TestDevice.shared.get()).verify(path)
     #expect(report.comparisons.filter { !$0.passes }.map(\.quantity) == [.indices, .indices])
   }
 
   @Test func noticesATensorItDoesNotKnow() throws {
     let directory = try TemporaryDirectory()
     let path = try Golden.copy("shared_12_losses", to: directory) { $0.append(("out.extra", [1], [0, 0, 0, 0])) }
-    let report = try Verifier(device: ModelDevice.shared.get()).verify(path)
+    let report = try Verifier(device: TestDevice.shared.get()).verify(path)
     #expect(!report.passes && report.leftOver == ["out.extra"])
   }
 
@@ -141,7 +142,7 @@ struct GoldenTests {
   }
 
   private func complaint(_ path: String) throws -> String {
-    let verifier = Verifier(device: try ModelDevice.shared.get())
+    let verifier = Verifier(device: try TestDevice.shared.get())
     let error = #expect(throws: VerificationError.self) { try verifier.verify(path) }
     let text = error.map { "\($0)" } ?? ""
     #expect(!text.contains("\n"))

@@ -4,12 +4,13 @@ import Models
 import NN
 import Ops
 import Random
+import TestSupport
 import Testing
 import Verification
 
 /// A teaching pair whose sizes fit no vector, tile or group of lanes: the device against the reference meaning of the
 /// ops in Double, for logits, loss and every gradient.
-@Suite(.serialized, .enabled(if: ModelDevice.isPresent))
+@Suite(.serialized, .enabled(if: TestDevice.isPresent, TestDevice.absence))
 struct OddSizesTests {
   struct Pair: Sendable, CustomTestStringConvertible {
     let testDescription: String
@@ -100,7 +101,7 @@ struct OddSizesTests {
     }
     var interpreter = Interpreter(blocks: values.mapValues { $0.map(Double.init) })
     let expected = interpreter.run(Program(graph, results: results, fusing: false), feeding: inputs)
-    let actual = try Execution(Program(graph, results: results), blocks: values, on: ModelDevice.shared.get())
+    let actual = try Execution(Program(graph, results: results), blocks: values, on: TestDevice.shared.get())
       .run(feeding: inputs)
 
     let names = ["logits", "loss"] + parameters.map(\.name)
