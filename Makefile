@@ -3,7 +3,7 @@
 .PHONY: help setup build test demo bench fmt lint clean
 
 SWIFT ?= swift
-SOURCES := Package.swift Sources Tests tools Shaders
+SOURCES := Package.swift Sources Tests tools Shaders bench
 # A software driver compiles each kernel to machine code; keeping that makes the second run of the tests much shorter.
 export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/.build/mesa-cache
 

@@ -103,7 +103,7 @@ package struct Pipeline: Sendable {
 
   /// The control that every whole run has: the student from scratch with the steps of E2E.
   private static func scratch(_ recipe: Recipe) -> any Phase {
-    let endToEnd = recipe.settings(.E2E)
+    let endToEnd = recipe.settings(.e2e)
     return E2E(
       block: "scratch", start: .scratch,
       settings: endToEnd.with(steps: endToEnd.steps, rate: recipe.controls.scratchRate))
@@ -111,7 +111,7 @@ package struct Pipeline: Sendable {
 
   /// What else makes the student's result mean something: all of its steps without modules, and modules without a teacher.
   private static func longControls(_ recipe: Recipe) -> [any Phase] {
-    let endToEnd = recipe.settings(.E2E)
+    let endToEnd = recipe.settings(.e2e)
     let total = endToEnd.steps + recipe.settings(.m2mKD).steps
     return [
       E2E(block: "long", start: .scratch, settings: endToEnd.with(steps: total, rate: recipe.controls.longRate)),
