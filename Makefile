@@ -3,7 +3,7 @@
 .PHONY: help setup build test demo bench fmt lint clean
 
 SWIFT ?= swift
-SOURCES := Package.swift Sources Tests tools Shaders
+SOURCES := Package.swift Sources Tests tools Shaders bench
 # A software driver compiles each kernel to machine code; keeping that makes the second run of the tests much shorter.
 export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/.build/mesa-cache
 
@@ -22,9 +22,11 @@ test: setup ## run every test (debug build, validation layers on)
 demo: build ## train the small recipe from start to end
 	.build/release/graft run recipes/fashion-vmoe.yml
 
-bench: build ## time the kernels and whole steps, beside other systems
+bench: ## time matmul beside OpenBLAS, and the demo's steps op by op
 	@tools/setup.sh --bench
-	.build/release/graft bench
+	$(SWIFT) build -c release --product bench
+	.build/release/bench matmul
+	.build/release/bench step recipes/fashion-vmoe.yml
 
 fmt: ## format the Swift sources in place
 	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)

@@ -10,7 +10,8 @@ import Ops
 @main
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measures Graft beside other systems.", subcommands: [MatmulBench.self, StepBench.self])
+    commandName: "bench", abstract: "Measures Graft beside other systems.",
+    subcommands: [MatmulBench.self, StepBench.self])
 }
 
 /// f32 matmul against OpenBLAS, which is loaded if it is installed and is no dependency.
@@ -23,7 +24,9 @@ struct MatmulBench: ParsableCommand {
 
   func run() throws {
     let extents = shape.split(separator: "x").compactMap { Int($0) }
-    guard extents.count == 3, extents.allSatisfy({ $0 > 0 }) else { throw ValidationError("--shape \(shape): expected MxNxK") }
+    guard extents.count == 3, extents.allSatisfy({ $0 > 0 }) else {
+      throw ValidationError("--shape \(shape): expected MxNxK")
+    }
     let (m, n, k) = (extents[0], extents[1], extents[2])
     let blas = try OpenBLAS(library)
     let device = try Device.open()
@@ -75,10 +78,11 @@ extension Transposition {
 
 /// cblas_sgemm, looked up at run time.
 private struct OpenBLAS {
-  typealias SGEMM = @convention(c) (
-    Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32, Float,
-    UnsafeMutablePointer<Float>, Int32
-  ) -> Void
+  typealias SGEMM =
+    @convention(c) (
+      Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32, Float,
+      UnsafeMutablePointer<Float>, Int32
+    ) -> Void
   private let sgemm: SGEMM
 
   init(_ library: String) throws {
@@ -93,7 +97,8 @@ private struct OpenBLAS {
     let begin = ContinuousClock.now
     let (rowMajor, plain, transposed) = (Int32(101), Int32(111), Int32(112))
     sgemm(
-      rowMajor, form == .left ? transposed : plain, form == .right ? transposed : plain, Int32(m), Int32(n), Int32(k), 1, a,
+      rowMajor, form == .left ? transposed : plain, form == .right ? transposed : plain, Int32(m), Int32(n), Int32(k),
+      1, a,
       Int32(form == .left ? m : k), b, Int32(form == .right ? k : n), 0, &c, Int32(n))
     return begin.seconds
   }
@@ -101,7 +106,8 @@ private struct OpenBLAS {
 
 /// Where the time of a recipe's training steps goes, op by op.
 struct StepBench: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "step", abstract: "Time per op of a recipe's training steps.")
+  static let configuration = CommandConfiguration(
+    commandName: "step", abstract: "Time per op of a recipe's training steps.")
 
   @Argument(help: "The recipe.") var recipe: String
   @Option(help: "Steps to run; the median counts.") var steps = 8
@@ -126,12 +132,15 @@ struct StepBench: ParsableCommand {
       let profiled = try Plan(layout, on: device, blocks: blocks, profiling: true)
       let state = StepState(step: 1, learningRate: 1e-3, seed: 0)
         .words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)
+      let image = recipe.task
+      let noise = (0..<task.settings.batch * image.channels * image.size * image.size).map { _ in
+        UInt8.random(in: 0...255)
+      }
       // Noise for images, so that tokens differ and are routed to all experts.
       func feed(_ feed: Plan.Feed) {
         feed.set(StepState.inputName, state[...])
         for micro in 0..<task.settings.accumulate {
-          guard let pixels = feed[StepProgram.images(micro)] else { continue }
-          for i in pixels.indices { pixels[i] = UInt8.random(in: 0...255) }
+          feed[StepProgram.images(micro)]?.copyBytes(from: noise)
         }
       }
       try plain.run(feeding: feed).ticket.wait()

@@ -15,7 +15,7 @@ packages=(
 
 case "${1-}" in
   "") ;;
-  --bench) packages+=(libopenblas-dev python3-venv) ;;
+  --bench) packages+=(libopenblas0) ;;
   *)
     echo "setup.sh: unknown option $1; usage: tools/setup.sh [--bench]" >&2
     exit 64

@@ -9,7 +9,7 @@ package struct E2E: Phase {
     case scratch
   }
 
-  package let name = PhaseName.E2E
+  package let name = PhaseName.e2e
   package let block: String
   package let start: Start
   /// Replaces the recipe's settings, for controls of another length.
@@ -22,7 +22,7 @@ package struct E2E: Phase {
   }
 
   package func task(_ recipe: Recipe) -> TrainingTask {
-    let settings = settings ?? recipe.settings(.E2E)
+    let settings = settings ?? recipe.settings(.e2e)
     let student = recipe.student(block: block, dropPath: settings.dropPath)
     let origin: TrainingTask.Origin =
       switch start {

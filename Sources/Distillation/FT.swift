@@ -3,11 +3,11 @@ import NN
 
 /// The teacher, assembled from its incubated modules, is tuned as a whole.
 package struct FT: Phase {
-  package let name = PhaseName.FT
+  package let name = PhaseName.ft
   package init() {}
 
   package func task(_ recipe: Recipe) -> TrainingTask {
-    let settings = recipe.settings(.FT)
+    let settings = recipe.settings(.ft)
     let teacher = recipe.teacher(dropPath: settings.dropPath)
     return TrainingTask(
       name: "FT", dataStream: "FT", settings: settings,

@@ -5,12 +5,12 @@ import NN
 /// Modular training: each teacher module is incubated in its place of the frozen meta model (Deep Incubation,
 /// Ni et al. 2022). All pairs of a sweep share one pass through the meta prefix.
 package struct MT: Phase {
-  package let name = PhaseName.MT
+  package let name = PhaseName.mt
   package let pairs: [Int]
   package init(pairs: [Int]) { self.pairs = pairs }
 
   package func task(_ recipe: Recipe) -> TrainingTask {
-    let settings = recipe.settings(.MT)
+    let settings = recipe.settings(.mt)
     let meta = recipe.frozenMeta
     let modules = pairs.map { recipe.teacherModule($0, dropPath: settings.dropPath) }
     let units = modules.map {

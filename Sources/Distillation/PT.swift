@@ -3,11 +3,11 @@ import NN
 
 /// Pre-training of the meta model.
 package struct PT: Phase {
-  package let name = PhaseName.PT
+  package let name = PhaseName.pt
   package init() {}
 
   package func task(_ recipe: Recipe) -> TrainingTask {
-    let settings = recipe.settings(.PT)
+    let settings = recipe.settings(.pt)
     let meta = recipe.meta(dropPath: settings.dropPath)
     return TrainingTask(
       name: "PT", dataStream: "PT", settings: settings,

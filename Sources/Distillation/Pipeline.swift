@@ -12,9 +12,10 @@ package struct Pipeline: Sendable {
     package var phase: PhaseName?
     /// Some of the teaching pairs, for MT and m2mKD.
     package var pairs: [Int]?
+    /// Also the controls that take as long as the student did.
     package var controls: Bool
 
-    package init(phase: PhaseName? = nil, pairs: [Int]? = nil, controls: Bool = true) {
+    package init(phase: PhaseName? = nil, pairs: [Int]? = nil, controls: Bool = false) {
       self.phase = phase
       self.pairs = pairs
       self.controls = controls
@@ -96,19 +97,23 @@ package struct Pipeline: Sendable {
     let pairs = selection.pairs ?? Array(0..<recipe.pairs)
     let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
     let chosen = phases.filter { selection.phase == nil || selection.phase == $0.name }
-    let withControls = selection.controls && selection.phase == nil && selection.pairs == nil
-    return (chosen + (withControls ? controls(recipe) : [])).map { $0.task(recipe) }
+    guard selection.phase == nil, selection.pairs == nil else { return chosen.map { $0.task(recipe) } }
+    return (chosen + [scratch(recipe)] + (selection.controls ? longControls(recipe) : [])).map { $0.task(recipe) }
   }
 
-  /// What makes the student's result mean something: the same steps without modules, the same total without modules, and
-  /// modules without a teacher.
-  private static func controls(_ recipe: Recipe) -> [any Phase] {
-    let endToEnd = recipe.settings(.E2E)
+  /// The control that every whole run has: the student from scratch with the steps of E2E.
+  private static func scratch(_ recipe: Recipe) -> any Phase {
+    let endToEnd = recipe.settings(.e2e)
+    return E2E(
+      block: "scratch", start: .scratch,
+      settings: endToEnd.with(steps: endToEnd.steps, rate: recipe.controls.scratchRate))
+  }
+
+  /// What else makes the student's result mean something: all of its steps without modules, and modules without a teacher.
+  private static func longControls(_ recipe: Recipe) -> [any Phase] {
+    let endToEnd = recipe.settings(.e2e)
     let total = endToEnd.steps + recipe.settings(.m2mKD).steps
     return [
-      E2E(
-        block: "scratch", start: .scratch,
-        settings: endToEnd.with(steps: endToEnd.steps, rate: recipe.controls.scratchRate)),
       E2E(block: "long", start: .scratch, settings: endToEnd.with(steps: total, rate: recipe.controls.longRate)),
       M2mKD(pairs: Array(0..<recipe.pairs), block: "alone", alpha: 0),
       E2E(block: "alone", start: .modules("alone")),

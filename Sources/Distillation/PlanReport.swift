@@ -98,8 +98,8 @@ package struct PlanReport: Sendable {
     case ..<120: String(format: "%.0f s", seconds)
     case ..<7200: String(format: "%.0f min", seconds / 60)
     case ..<172_800: String(format: "%.1f h", seconds / 3600)
-    case ..<63_115_200: String(format: "%.0f days", seconds / 86_400)
-    default: String(format: "%.0f years", seconds / 31_557_600)
+    case ..<63_072_000: String(format: "%.0f days", seconds / 86_400)
+    default: String(format: "%.0f years", seconds / 31_536_000)
     }
   }
 }

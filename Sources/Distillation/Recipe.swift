@@ -28,8 +28,11 @@ package struct Recipe: Sendable {
 }
 
 package enum PhaseName: String, Sendable, CaseIterable {
-  // swift-format-ignore: AlwaysUseLowerCamelCase
-  case PT, MT, FT, m2mKD, E2E  // the paper's names
+  case pt = "PT"
+  case mt = "MT"
+  case ft = "FT"
+  case m2mKD
+  case e2e = "E2E"
 }
 
 package struct DataSettings: Sendable {
@@ -180,7 +183,7 @@ extension Recipe {
     }
     guard let distillation else { throw reader.error("phases", "m2mKD is missing") }
     self.distillation = distillation
-    let endToEnd = phases[.E2E]?.schedule.base
+    let endToEnd = phases[.e2e]?.schedule.base
     controls = try reader.section("controls") { (c) throws(RecipeError) in
       ControlSettings(
         scratchRate: try c.double("scratch_learning_rate", endToEnd),

@@ -64,7 +64,7 @@ final class RecipeReader {
   }
 
   private func read<T>(
-    _ key: String, _ fallback: T?, _ kind: String, _ convert: (Node) -> T?, _ write: (T) -> Node
+    _ key: String, _ fallback: T?, _ kind: String, from convert: (Node) -> T?, to write: (T) -> Node
   ) throws(RecipeError) -> T {
     known.insert(key)
     let value: T
@@ -85,15 +85,17 @@ final class RecipeReader {
   func int(_ key: String, _ fallback: Int? = nil, in range: ClosedRange<Int> = 0...Int(Int32.max)) throws(RecipeError)
     -> Int
   {
-    let value = try read(key, fallback, "an integer", \.int) { Node(String($0)) }
+    let value = try read(key, fallback, "an integer", from: \.int, to: { Node(String($0)) })
     guard range.contains(value) else { throw error(key, "\(value) is not in \(range.lowerBound)…\(range.upperBound)") }
     return value
   }
 
   func double(
     _ key: String, _ fallback: Double? = nil, in range: ClosedRange<Double> = 0...Double.greatestFiniteMagnitude
-  ) throws(RecipeError) -> Double {
-    let value = try read(key, fallback, "a number", \.float) { Node("\($0)") }
+  )
+    throws(RecipeError) -> Double
+  {
+    let value = try read(key, fallback, "a number", from: \.float, to: { Node("\($0)") })
     guard range.contains(value) else {
       throw error(
         key,
@@ -108,26 +110,31 @@ final class RecipeReader {
   }
 
   func bool(_ key: String, _ fallback: Bool? = nil) throws(RecipeError) -> Bool {
-    try read(key, fallback, "true or false", \.bool) { Node($0 ? "true" : "false") }
+    try read(key, fallback, "true or false", from: \.bool, to: { Node($0 ? "true" : "false") })
   }
 
   func string(_ key: String, _ fallback: String? = nil) throws(RecipeError) -> String {
-    try read(key, fallback, "a text", \.scalar?.string) { Node($0) }
+    try read(key, fallback, "a text", from: { $0.scalar?.string }, to: { Node($0) })
   }
 
   func choice<T: RawRepresentable & CaseIterable>(_ key: String, _ fallback: T? = nil) throws(RecipeError) -> T
   where T.RawValue == String {
     let known = T.allCases.map(\.rawValue).joined(separator: ", ")
     return try read(
-      key, fallback, "one of \(known)", { $0.scalar.flatMap { T(rawValue: $0.string) } }, { Node($0.rawValue) })
+      key, fallback, "one of \(known)", from: { $0.scalar.flatMap { T(rawValue: $0.string) } },
+      to: { Node($0.rawValue) })
   }
 
   func ints(_ key: String, _ fallback: [Int]? = nil) throws(RecipeError) -> [Int] {
-    try read(key, fallback, "a list of integers", { Self.list($0, \.int) }, { Self.flow($0.map { "\($0)" }) })
+    try read(
+      key, fallback, "a list of integers", from: { Self.list($0) { $0.int } },
+      to: { Self.flow($0.map { "\($0)" }) })
   }
 
   func doubles(_ key: String, _ fallback: [Double]? = nil) throws(RecipeError) -> [Double] {
-    try read(key, fallback, "a list of numbers", { Self.list($0, \.float) }, { Self.flow($0.map { "\($0)" }) })
+    try read(
+      key, fallback, "a list of numbers", from: { Self.list($0) { $0.float } },
+      to: { Self.flow($0.map { "\($0)" }) })
   }
 
   /// Reads a nested mapping; a missing one reads as empty, so its own defaults and requirements apply.

@@ -42,7 +42,7 @@ package struct Dispatch: Sendable {
       "\(K.source.name) has \(K.source.bindings.count) bindings, \(operands.count) operands given")
     source = K.source
     self.constants = constants.entries
-    self.push = K.Push.self == NoPush.self ? [] : withUnsafeBytes(of: push) { Array($0.prefix(K.source.pushConstantBytes)) }
+    self.push = withUnsafeBytes(of: push) { Array($0.prefix(K.source.pushConstantBytes)) }
     self.operands = operands
     self.groups = groups
   }
@@ -57,7 +57,9 @@ package struct Dispatch: Sendable {
 /// A tensor of the op as a kernel binding: `.input(0)` is a storage buffer, `.input(0).texels(.rgba32f)` a texel buffer.
 package struct Operand: Sendable, Hashable {
   package enum Place: Sendable, Hashable {
-    case input(Int), output(Int), scratch(Int)
+    case input(Int)
+    case output(Int)
+    case scratch(Int)
     /// The whole range of the op's `Colocation`.
     case colocated
     /// A binding that this specialisation of the kernel does not touch.

@@ -41,7 +41,8 @@ package struct Program: Sendable {
     for i in nodes.indices {
       guard let consumer = slots[i], consumer.op.mutates.isEmpty, consumer.outputs.count == 1 else { continue }
       // A late producer first: of two candidates it is the one whose result is used up here.
-      for operand in consumer.inputs.indices.sorted(by: { (producer[consumer.inputs[$0]] ?? -1) > (producer[consumer.inputs[$1]] ?? -1) }) {
+      let places = consumer.inputs.map { producer[$0] ?? -1 }
+      for operand in places.indices.sorted(by: { places[$0] > places[$1] }) {
         let value = consumer.inputs[operand]
         guard let p = producer[value], let source = slots[p], source.outputs == [value] else { continue }
         let others = readers[value].filter { $0 != i }

@@ -13,7 +13,8 @@ package struct MixtureOfExperts: Sendable {
   let k: Int
 
   package init(
-    _ scope: Scope, features: Int, hidden: Int, experts: Int, k: Int, gate weights: Initializer, expertFanIn: ExpertFanIn
+    _ scope: Scope, features: Int, hidden: Int, experts: Int, k: Int, gate weights: Initializer,
+    expertFanIn: ExpertFanIn
   ) {
     gate = Linear(scope("gate")("gate"), from: features, to: experts, weights: weights)
     let each = scope("experts")("*")

@@ -13,7 +13,8 @@ extension Graph {
     guard depends.contains(loss.id) else { return wanted.map { _ in nil } }
 
     var cotangent: [Int: Value] = [loss.id: try fill(loss.shape, with: 1)]
-    for node in forward.reversed() where node.outputs.contains(where: { cotangent[$0] != nil && depends.contains($0) }) {
+    for node in forward.reversed() where node.outputs.contains(where: { cotangent[$0] != nil && depends.contains($0) })
+    {
       let needs = node.inputs.map(depends.contains)
       guard needs.contains(true) else { continue }
       let gradients = try node.op.vjp(

@@ -98,8 +98,8 @@ private struct ClassToken {
   /// The tokens that the experts' rows were gathered from.
   private func tokens(of rows: Int) -> Int? {
     guard let node = producer[rows] else { return nil }
-    if let product = node.op as? GroupedMatmul { return product.gathered == .left ? node.inputs[0] : tokens(of: node.inputs[0]) }
-    return node.op is Gelu ? tokens(of: node.inputs[0]) : nil
+    if let product = node.op as? GroupedMatmul, product.gathered == .left { return node.inputs[0] }
+    return node.op is GroupedMatmul || node.op is Gelu ? tokens(of: node.inputs[0]) : nil
   }
 
   /// The experts' rows for other tokens under another routing.

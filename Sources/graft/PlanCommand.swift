@@ -18,8 +18,8 @@ struct PlanCommand: ParsableCommand {
     let needed = report.tasks.map { $0.arenaBytes + $0.modelBytes }.max() ?? 0
     if needed > device.memoryAvailable {
       print(
-        "would not run here: the largest task needs \(mebibytes(needed)) of device memory, \(device.snapshot.name) has "
-          + mebibytes(device.memoryAvailable))
+        "it would not run here: the largest task needs \(mebibytes(needed)) of device memory, \(device.snapshot.name) has "
+          + "\(mebibytes(device.memoryAvailable))")
     }
   }
 }

@@ -16,7 +16,8 @@ struct Run: ParsableCommand {
   @Option(help: "Seed of all random numbers.") var seed: UInt64 = 0
   @Option(help: "The run directory; runs/NAME-seedS by default, numbered if it exists.") var output: String?
   @Flag(help: "Continue the run in the run directory.") var resume = false
-  @Flag(inversion: .prefixedNo, help: "Train the controls beside the student.") var controls = true
+  @Flag(help: "Also train the long controls: all steps from scratch, and modules without a teacher.")
+  var controls = false
 
   func run() throws {
     let recipe = try Recipe(reading: recipe)
@@ -69,7 +70,7 @@ struct Run: ParsableCommand {
     if seed != 0 { words += ["--seed", String(seed)] }
     if let phase { words += ["--phase", phase.rawValue] }
     if let pairs { words += ["--pairs", pairs] }
-    if !controls { words.append("--no-controls") }
+    if controls { words.append("--controls") }
     if let device = options.device { words += ["--device", device] }
     return words.map { $0.contains { " '\"$&;()<>|*?".contains($0) } ? "'\($0)'" : $0 }.joined(separator: " ")
   }
@@ -80,7 +81,7 @@ struct Run: ParsableCommand {
 
   private func selectedPairs(_ recipe: Recipe) throws -> [Int]? {
     guard let pairs else { return nil }
-    guard phase == .MT || phase == .m2mKD else {
+    guard phase == .mt || phase == .m2mKD else {
       throw ValidationError("--pairs goes with --phase MT or --phase m2mKD")
     }
     let numbers = pairs.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? -1 }

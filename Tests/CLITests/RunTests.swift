@@ -80,17 +80,17 @@ struct RunTests {
   @Test func directoriesAreNumbered() throws {
     try scratch.writeRecipe(steps: 1)
     for name in ["small-seed3", "small-seed3-2"] {
-      let outcome = try Graft.run("run", "recipe.yml", "--seed", "3", "--no-controls", in: scratch)
+      let outcome = try Graft.run("run", "recipe.yml", "--seed", "3", in: scratch)
       #expect(outcome.status == 0 && outcome.output.contains("run directory: runs/\(name)\n"), "\(outcome)")
     }
-    let resumed = try Graft.run("run", "recipe.yml", "--seed", "3", "--no-controls", "--resume", in: scratch)
+    let resumed = try Graft.run("run", "recipe.yml", "--seed", "3", "--resume", in: scratch)
     #expect(resumed.output.contains("run directory: runs/small-seed3-2\n"), "\(resumed)")
     #expect(scratch.names("runs/small-seed3/checkpoints") == scratch.names("runs/small-seed3-2/checkpoints"))
   }
 
   @Test func phasesOneByOneAreTheWholeRun() throws {
     try scratch.writeRecipe(steps: 2)
-    #expect(try Graft.run("run", "recipe.yml", "--no-controls", "--output", "whole", in: scratch).status == 0)
+    #expect(try Graft.run("run", "recipe.yml", "--output", "whole", in: scratch).status == 0)
     for arguments in [["PT"], ["MT", "--pairs", "1"], ["MT", "--pairs", "0"], ["FT"], ["m2mKD"], ["E2E"]] {
       let outcome = try Graft.start(["run", "recipe.yml", "--output", "parts", "--phase"] + arguments, in: scratch)
         .wait()

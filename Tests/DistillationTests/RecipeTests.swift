@@ -20,7 +20,7 @@ import Testing
     #expect(demo.distillation.alpha == 0.5 && demo.student.keepsStitches && demo.data.trainingImages == 55_000)
 
     // Epochs of 1,281,167 images in effective batches of 2048; the rate is scaled from 512 to that.
-    let paper = try Self.shipped("vmoe-base-imagenet.yml").settings(.PT)
+    let paper = try Self.shipped("vmoe-base-imagenet.yml").settings(.pt)
     #expect(paper.steps == 300 * 625 && paper.accumulate == 8)
     #expect(abs(paper.schedule.base - 2e-3) < 1e-12)
     #expect(paper.learningRate(step: 625 * 20 + 1) > 1.9e-3)
