@@ -53,6 +53,18 @@ package struct Matmul: TokenWise {
     let size = MatmulSize(site.inputs[0].shape, site.inputs[1].shape, transposing, batched: batched)
     let finish = epilogue.operands(first: 2, columns: size.n)
     let chunks = size.chunks(transposing, site.traits)
+    if size.wantsTransposedRight(transposing, site.traits), chunks.count == 1 {
+      // The right operand's rows lie so far apart that they share cache sets; turned, its columns are read in order.
+      let turned = Matmul(transposing: .right, batched: false, epilogue: epilogue)
+      return Launch(
+        scratch: [TensorType([size.n, size.k])],
+        [
+          Dispatch(
+            TransposeKernel.self, push: .init(K4: UInt32(size.k / 4), N4: UInt32(size.n / 4)),
+            [.input(1).texels(.rgba32f), .scratch(0)], groups: .linear(size.k * size.n / 16, perGroup: 64)),
+          turned.product(size, chunks, epilogue, finish, site.traits, right: .scratch(0)),
+        ])
+    }
     if chunks.count == 1 { return Launch([product(size, chunks, epilogue, finish, site.traits)]) }
     let partial = Epilogue()
     let toScratch = partial.operands(first: 2, columns: size.n, c: .scratch(0))
@@ -73,7 +85,8 @@ package struct Matmul: TokenWise {
 
   /// One dispatch: every chunk of every batch member, then `epilogue` on the bindings `finish`.
   private func product(
-    _ size: MatmulSize, _ chunks: MatmulSize.Chunks, _ epilogue: Epilogue, _ finish: [Operand], _ traits: DeviceTraits
+    _ size: MatmulSize, _ chunks: MatmulSize.Chunks, _ epilogue: Epilogue, _ finish: [Operand], _ traits: DeviceTraits,
+    right: Operand = .input(1)
   ) -> Dispatch {
     let (m, n, k) = (Int32(size.m), Int32(size.n), Int32(size.k))
     let z = size.batch * chunks.count
@@ -84,7 +97,7 @@ package struct Matmul: TokenWise {
           FORM: transposing.rawValue, ALIGNED_C: size.n % 4 == 0, HAS_BIAS: epilogue.bias,
           STORES_PRE: epilogue.keepsPre, ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
         push: .init(M: m, N: n, K: k, chunks: Int32(chunks.count), chunk: Int32(chunks.extent)),
-        finish + [.input(0), .input(1)], groups: GroupCount((size.n + 63) / 64, (size.m + 63) / 64, z))
+        finish + [.input(0), right], groups: GroupCount((size.n + 63) / 64, (size.m + 63) / 64, z))
     }
     let (aLength, bLength) = size.contiguous(transposing)
     let tile = size.tile(transposing, traits)
@@ -96,7 +109,7 @@ package struct Matmul: TokenWise {
         ALIGNED_B: bLength % 4 == 0, ALIGNED_C: size.n % 4 == 0, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
         ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
       push: .init(M: m, N: n, K: k, chunks: Int32(chunks.count), chunk: Int32(chunks.extent)),
-      finish + [.input(0).texels(rowsOf: aLength), .input(1).texels(rowsOf: bLength)],
+      finish + [.input(0).texels(rowsOf: aLength), right.texels(rowsOf: bLength)],
       groups: tile.groups(rowTiles: tile.rowTiles(size.m), columns: size.n, z))
   }
 
@@ -169,6 +182,8 @@ package struct Matmul: TokenWise {
       OpCase(
         "weight gradient over two axes", Matmul(transposing: .left, batched: false),
         [.init([5, 17, 8]), .init([5, 17, 12])]),
+      OpCase(
+        "long rows", Matmul(transposing: .none, batched: false), operands(.none, 128, 1024, 8), checksGradient: false),
       OpCase(
         "split", Matmul(transposing: .left, batched: false), operands(.left, 4, 12, 1201), tolerance: 1e-4,
         checksGradient: false),
@@ -246,6 +261,11 @@ struct MatmulSize {
     let count = max(1, wanted, least)
     let extent = ((k + count - 1) / count + 3) / 4 * 4
     return Chunks(count: (k + extent - 1) / extent, extent: extent)
+  }
+
+  /// Whether a right operand with long rows is turned first (docs/performance.md): one pass over it, against M of them.
+  func wantsTransposedRight(_ transposing: Transposition, _ traits: DeviceTraits) -> Bool {
+    traits.isSoftware && transposing == .none && batch == 1 && n >= 1024 && m >= 128 && (n | k) % 4 == 0
   }
 
   func tile(_ transposing: Transposition, _ traits: DeviceTraits) -> LaneTile {
