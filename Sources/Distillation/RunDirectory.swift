@@ -11,7 +11,7 @@ package struct RunDirectory: Sendable {
   package enum Use: Sendable {
     /// It holds no run yet.
     case new
-    /// It holds a run.
+    /// It holds a run, or checkpoints to build on.
     case resume
     case either
   }
@@ -25,7 +25,8 @@ package struct RunDirectory: Sendable {
     if use == .new, earlier != nil {
       throw RunError("\(path) holds a run already; continue it with --resume or choose another --output")
     }
-    if use == .resume, earlier == nil {
+    // Checkpoints alone are enough: they may have been copied here from other machines.
+    if use == .resume, earlier == nil, !FileManager.default.fileExists(atPath: path + "/checkpoints") {
       throw RunError("\(path) holds no run to resume; name its directory with --output, or start without --resume")
     }
     if let earlier, earlier != text {

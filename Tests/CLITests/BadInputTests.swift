@@ -217,8 +217,8 @@ struct BadInputOnDeviceTests {
     expectRefusal(
       try Graft.run("run", "recipe.yml", "--output", "mine", "--resume", in: scratch),
       "mine is in use by another graft run; wait for it or choose another --output", status: 1)
-    first.send(SIGKILL)
-    #expect(first.wait().status == -SIGKILL)
+    first.send(SIGTERM)
+    expectRefusal(first.wait(), "continue with: graft run recipe.yml --resume --output mine", status: 130)
   }
 
   /// The limit is one on file size, which the shell sets; the system reports it like a full disk, by a failing write.

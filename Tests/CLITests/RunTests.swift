@@ -66,7 +66,9 @@ struct RunTests {
     let stopped = stopping.wait()
     expectRefusal(stopped, "; continue with: graft run recipe.yml --resume --output stopped\n", status: 130)
     #expect(stopped.errors.contains(/stopped in .+ after step \d+, which is stored/), "\(stopped)")
-    #expect(scratch.names("stopped/checkpoints").contains { $0.hasSuffix(".state.safetensors") })
+    let state = try #require(scratch.names("stopped/checkpoints").first { $0.hasSuffix(".state.safetensors") })
+    expectRefusal(
+      try Graft.run("evaluate", "stopped/checkpoints/\(state)", in: scratch), "\(state) holds 'unfinished ", status: 1)
     let continued = try Graft.run("run", "recipe.yml", "--resume", "--output", "stopped", in: scratch)
     #expect(continued.status == 0 && continued.output.contains("PT: done before, kept"), "\(continued)")
     #expect(continued.output.contains("continued after step"))
@@ -100,6 +102,16 @@ struct RunTests {
         .wait()
       #expect(outcome.status == 0, "\(outcome)")
     }
+    // Modules that were trained elsewhere are taken as they are.
+    try FileManager.default.createDirectory(
+      atPath: scratch.file("copied/checkpoints"), withIntermediateDirectories: true)
+    for name in ["meta", "teacher", "student.0", "student.1"].map({ "checkpoints/\($0).safetensors" }) {
+      try scratch.write("copied/\(name)", scratch.bytes("whole/\(name)"))
+    }
+    let copied = try Graft.run("run", "recipe.yml", "--output", "copied", "--phase", "E2E", "--resume", in: scratch)
+    #expect(copied.status == 0, "\(copied)")
+    let student = "checkpoints/student.safetensors"
+    #expect(try scratch.bytes("copied/\(student)") == scratch.bytes("whole/\(student)"))
     for name in scratch.names("whole/checkpoints") where name != "scratch.safetensors" {
       #expect(try scratch.bytes("parts/checkpoints/\(name)") == scratch.bytes("whole/checkpoints/\(name)"), "\(name)")
     }

@@ -45,8 +45,10 @@ final class Running {
     let name = UUID().uuidString
     files = (directory.file("\(name).out"), directory.file("\(name).err"))
     process.executableURL = shell == nil ? Graft.binary : URL(fileURLWithPath: "/bin/sh")
-    // The shell sets what the process inherits and then becomes it.
-    process.arguments = shell.map { ["-c", "\($0); exec \"$0\" \"$@\"", Graft.binary.path] + arguments } ?? arguments
+    // The shell sets what the process inherits and then becomes it; `env` undoes that a parent ignores the signal.
+    process.arguments =
+      shell.map { ["-c", "\($0); exec env --default-signal=XFSZ \"$0\" \"$@\"", Graft.binary.path] + arguments }
+      ?? arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
     process.standardInput = FileHandle.nullDevice

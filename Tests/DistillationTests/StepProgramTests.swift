@@ -97,6 +97,22 @@ import Testing
     #expect(Double(bytes[1]) < 1.5 * Double(bytes[0]) && Double(bytes[2]) < 1.1 * Double(bytes[1]), "\(bytes)")
   }
 
+  /// The paper's own models. 304,326,632 is what ViT-L/16 with 1000 classes is known to have.
+  @Test func paperRecipeHasThePaperSizes() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    let path = root.deletingLastPathComponent().appendingPathComponent("recipes/vmoe-base-imagenet.yml").path
+    let recipe = try Recipe(reading: path)
+    #expect(recipe.teacher().layout.elements == 304_326_632)
+    let modules = (0..<4).map { recipe.teacherModule($0).layout.elements }
+    #expect(modules.reduce(0, +) == 304_326_632)
+    let student = recipe.student(block: "student").layout.elements
+    let stitched = (0..<4).map { recipe.studentModule($0, block: "student").layout.elements }.reduce(0, +)
+    // Each of the six stitches: norm of its input, and a matrix with bias between 1024 and 768.
+    #expect(stitched - student == 3 * (2 * 1024 + 1024 * 768 + 768) + 3 * (2 * 768 + 768 * 1024 + 1024))
+    let layout = PlanLayout(try StepProgram(PT().task(recipe), recipe: recipe).program, traits: DeviceTraits())
+    #expect(layout.arenaBytes > 8 << 30 && layout.arenaBytes < 16 << 30, "\(layout.arenaBytes)")
+  }
+
   /// Dispatches and bytes of the demo recipe. A change is not an error, but it must show.
   @Test func sizesAreAsRecorded() throws {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
