@@ -6,6 +6,9 @@ import Synchronization
 final class ConsoleReporter: Reporter {
   private struct State {
     var task = ""
+    var begin = ContinuousClock.now
+    /// Steps that an earlier run had done.
+    var done = 0
     var last = ContinuousClock.now
     var shown = 0
   }
@@ -14,7 +17,7 @@ final class ConsoleReporter: Reporter {
   private let state = Mutex(State())
 
   func begin(task: String, steps: Int, from step: Int, parameters: Int) {
-    state.withLock { $0 = State(task: task, last: .now - .seconds(1), shown: 0) }
+    state.withLock { $0 = State(task: task, done: step - 1, last: .now - .seconds(1)) }
     let start = step > 1 ? ", continued after step \(step - 1)" : ""
     line("\(task): \(steps) steps, \(parameters) parameters\(start)")
   }
@@ -38,9 +41,13 @@ final class ConsoleReporter: Reporter {
     if isTerminal {
       let filled = 24 * step / steps
       let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 24 - filled)
-      let task = state.withLock { $0.task }
+      let (task, left) = state.withLock { state in
+        let perStep = state.begin.duration(to: .now) / max(1, step - state.done)
+        return (state.task, (perStep * (steps - step)).formatted(.time(pattern: .minuteSecond)))
+      }
       print(
-        "\r\u{1b}[K\(task) [\(bar)] \(step)/\(steps)  loss \(loss)  \(speed)", terminator: step == steps ? "\n" : "")
+        "\r\u{1b}[K\(task) [\(bar)] \(step)/\(steps)  loss \(loss)  \(speed)  \(left) left",
+        terminator: step == steps ? "\n" : "")
       fflush(nil)
     } else {
       line("  step \(step)/\(steps)  loss \(loss)  \(speed)")
