@@ -176,10 +176,3 @@ struct StepBench: ParsableCommand {
     }
   }
 }
-
-extension ContinuousClock.Instant {
-  fileprivate var seconds: Double {
-    let duration = duration(to: .now)
-    return Double(duration.components.seconds) + 1e-18 * Double(duration.components.attoseconds)
-  }
-}

@@ -61,17 +61,16 @@ package struct Pipeline: Sendable {
     package let title: String
     package let block: String
     package let tasks: [String]
-    package let isControl: Bool
   }
 
   package static let contestants = [
-    Contestant(title: "meta model", block: "meta", tasks: ["PT"], isControl: false),
-    Contestant(title: "teacher", block: "teacher", tasks: ["MT", "FT"], isControl: false),
-    Contestant(title: "student, m2mKD", block: "student", tasks: ["m2mKD", "E2E"], isControl: false),
-    Contestant(title: "student from scratch, E2E steps", block: "scratch", tasks: ["E2E scratch"], isControl: true),
-    Contestant(title: "student from scratch, all steps", block: "long", tasks: ["E2E long"], isControl: true),
+    Contestant(title: "meta model", block: "meta", tasks: ["PT"]),
+    Contestant(title: "teacher", block: "teacher", tasks: ["MT", "FT"]),
+    Contestant(title: "student, m2mKD", block: "student", tasks: ["m2mKD", "E2E"]),
+    Contestant(title: "student from scratch, E2E steps", block: "scratch", tasks: ["E2E scratch"]),
+    Contestant(title: "student from scratch, all steps", block: "long", tasks: ["E2E long"]),
     Contestant(
-      title: "student, modules without teacher", block: "alone", tasks: ["m2mKD alone", "E2E alone"], isControl: true),
+      title: "student, modules without teacher", block: "alone", tasks: ["m2mKD alone", "E2E alone"]),
   ]
 
   /// Trains what `selection` names.

@@ -315,7 +315,7 @@ struct HostClock {
 
 extension ContinuousClock.Instant {
   /// Seconds since this moment.
-  var seconds: Double {
+  package var seconds: Double {
     let duration = duration(to: .now)
     return Double(duration.components.seconds) + 1e-18 * Double(duration.components.attoseconds)
   }
