@@ -25,6 +25,18 @@ package struct Launch: Sendable {
   }
 }
 
+/// One of several ways to launch an op at a site.
+package struct Variant: Sendable {
+  /// Unique among the variants of a site, and stable: measurements are stored under it, e.g. `lanes 16x64`.
+  package let name: String
+  package let launch: Launch
+
+  package init(_ name: String, _ launch: Launch) {
+    self.name = name
+    self.launch = launch
+  }
+}
+
 /// One kernel invocation over abstract operands; memory is bound when the plan is recorded.
 package struct Dispatch: Sendable {
   package let source: KernelSource

@@ -9,6 +9,10 @@ package protocol Op: Sendable {
   /// The dispatches that compute the outputs: a pure function, tested without a device.
   func launch(_ site: LaunchSite) -> Launch
 
+  /// Every way to compute the outputs at this site that is worth measuring; the first is `launch(site)`. Pure, and all
+  /// of them right: they differ in speed, and in rounding only.
+  func variants(_ site: LaunchSite) -> [Variant]
+
   /// Gradients of the inputs as values made of ops; nil where there is none or `pullback.needs` does not ask for it.
   func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?]
 
@@ -37,6 +41,8 @@ extension Op {
   package var name: String { Self.name }
   package var mutates: [Int] { [] }
   package var colocated: Colocation? { nil }
+
+  package func variants(_ site: LaunchSite) -> [Variant] { [Variant("default", launch(site))] }
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {
     throw ShapeError(op: name, inputs: pullback.inputs.map(\.type), reason: "has no gradient")

@@ -38,12 +38,15 @@ package struct PlanLayout: Sendable {
     }
   }
 
-  /// - Parameter aliasing: false gives every value its own memory, so that all can be inspected after a run.
-  package init(_ program: Program, traits: DeviceTraits, aliasing: Bool = true) {
+  /// - Parameters:
+  ///   - choices: which variants of the ops to launch.
+  ///   - aliasing: false gives every value its own memory, so that all can be inspected after a run.
+  package init(_ program: Program, traits: DeviceTraits, choices: Choices = .defaults, aliasing: Bool = true) {
     self.program = program
     let types = program.types
     launches = program.nodes.map { node in
-      node.op.launch(
+      choices.launch(
+        node.op,
         LaunchSite(inputs: node.inputs.map { types[$0] }, outputs: node.outputs.map { types[$0] }, traits: traits))
     }
 
