@@ -1,178 +1,36 @@
 import ArgumentParser
-import Distillation
-import Foundation
-import GPU
-import Graph
-import NN
-import Ops
 
-/// Speed, as ratios measured side by side in one run (docs/performance.md).
-@main
-struct Bench: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measures Graft beside other systems.",
-    subcommands: [MatmulBench.self, StepBench.self])
+/// `graft bench`: one file per subcommand, all measured by `Tuning.OpTimer` and reported by `Session`.
+package struct Bench: ParsableCommand {
+  package static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Measure ops, steps and the device itself, beside other systems where they are.",
+    discussion: """
+      Times are medians over at least --seconds per case, by the device's own clock where it has one. Figures mean \
+      something on a quiet machine only; compare what was measured in one run.
+      """,
+    subcommands: [
+      PeakBench.self, OpsBench.self, MatmulBench.self, AttentionBench.self, MoEBench.self, StepBench.self,
+      CompareBench.self,
+    ])
+
+  package init() {}
 }
 
-/// f32 matmul against OpenBLAS, which is loaded if it is installed and is no dependency.
-struct MatmulBench: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "matmul", abstract: "f32 matmul against OpenBLAS.")
+/// Options of every bench that measures.
+struct BenchOptions: ParsableArguments {
+  @Option(help: "Index or part of the name of the device; the fastest kind by default (see graft devices).")
+  var device: String?
+  @Option(help: "Seconds to measure each case for, at the least.") var seconds = 0.5
+  @Flag(help: "Rotate through copies of the tensors, so that runs find nothing in the caches.") var cold = false
+  @Flag(inversion: .prefixedNo, help: "Measure the device's peak first, as what speeds are fractions of.")
+  var peak = true
+  @Flag(help: "One JSON object a line on standard output instead of the table.") var json = false
+  @Option(help: "Also draw a roofline picture (SVG) into this file.") var plot: String?
 
-  @Option(help: "M x N x K, e.g. 1576x3072x768.") var shape = "1576x3072x768"
-  @Option(help: "Alternating runs; the best of each side counts.") var runs = 5
-  @Option(help: "Name of the OpenBLAS library.") var library = "libopenblas.so.0"
-
-  func run() throws {
-    let extents = shape.split(separator: "x").compactMap { Int($0) }
-    guard extents.count == 3, extents.allSatisfy({ $0 > 0 }) else {
-      throw ValidationError("--shape \(shape): expected MxNxK")
+  func validate() throws {
+    guard seconds > 0, seconds <= 3600 else {
+      throw ValidationError("--seconds \(seconds): expected more than 0 and at most 3600")
     }
-    let (m, n, k) = (extents[0], extents[1], extents[2])
-    let blas = try OpenBLAS(library)
-    let device = try Device.open()
-    print("device: \(device.snapshot.name), driver \(device.snapshot.driverName) \(device.snapshot.driverInfo)")
-    print("form  shape           graft GFLOP/s  OpenBLAS GFLOP/s  ratio")
-    var random = SystemRandomNumberGenerator()
-    func matrix(_ count: Int) -> [Float] { (0..<count).map { _ in Float.random(in: -1...1, using: &random) } }
-    let (a, b) = (matrix(m * k), matrix(n * k))
-    for form in [Transposition.none, .right, .left] {
-      let graph = Graph()
-      let left = graph.input("a", form == .left ? [k, m] : [m, k])
-      let right = graph.input("b", form == .right ? [n, k] : [k, n])
-      // The sum keeps the read-back small; it is a thousandth of the work.
-      let product = try left.matmul(right, transposing: form)
-      let plan = try Plan(
-        PlanLayout(Program(graph, results: [try product.sum()]), traits: device.traits), on: device, blocks: [:],
-        profiling: true)
-      try plan.run {
-        $0.set("a", a[...])
-        $0.set("b", b[...])
-      }.ticket.wait()
-      var best = (graft: Double.infinity, blas: Double.infinity)
-      for _ in 0..<runs {
-        for _ in 0..<3 {
-          try plan.run().ticket.wait()
-          let seconds = try plan.opSeconds()?.first { $0.op == Matmul.name }?.seconds ?? .infinity
-          best.graft = min(best.graft, seconds)
-        }
-        for _ in 0..<3 { best.blas = min(best.blas, blas.seconds(form, m, n, k, a, b)) }
-      }
-      let work = 2e-9 * Double(m * n * k)
-      print(
-        String(
-          format: "%-5@ %-15@ %13.1f  %16.1f  %4.0f %%", form.label as NSString, shape as NSString, work / best.graft,
-          work / best.blas, 100 * best.blas / best.graft))
-    }
-  }
-}
-
-extension Transposition {
-  fileprivate var label: String {
-    switch self {
-    case .none: "NN"
-    case .right: "NT"
-    case .left: "TN"
-    }
-  }
-}
-
-/// cblas_sgemm, looked up at run time.
-private struct OpenBLAS {
-  typealias SGEMM =
-    @convention(c) (
-      Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>, Int32, UnsafePointer<Float>, Int32, Float,
-      UnsafeMutablePointer<Float>, Int32
-    ) -> Void
-  private let sgemm: SGEMM
-
-  init(_ library: String) throws {
-    guard let handle = dlopen(library, RTLD_NOW), let symbol = dlsym(handle, "cblas_sgemm") else {
-      throw ValidationError("\(library) cannot be loaded: run tools/setup.sh --bench")
-    }
-    sgemm = unsafeBitCast(symbol, to: SGEMM.self)
-  }
-
-  func seconds(_ form: Transposition, _ m: Int, _ n: Int, _ k: Int, _ a: [Float], _ b: [Float]) -> Double {
-    var c = [Float](repeating: 0, count: m * n)
-    let begin = ContinuousClock.now
-    let (rowMajor, plain, transposed) = (Int32(101), Int32(111), Int32(112))
-    sgemm(
-      rowMajor, form == .left ? transposed : plain, form == .right ? transposed : plain, Int32(m), Int32(n), Int32(k),
-      1, a,
-      Int32(form == .left ? m : k), b, Int32(form == .right ? k : n), 0, &c, Int32(n))
-    return begin.seconds
-  }
-}
-
-/// Where the time of a recipe's training steps goes, op by op.
-struct StepBench: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "step", abstract: "Time per op of a recipe's training steps.")
-
-  @Argument(help: "The recipe.") var recipe: String
-  @Option(help: "Steps to run; the median counts.") var steps = 8
-  @Flag(help: "Tell ops apart by their shapes.") var shapes = false
-
-  func run() throws {
-    let recipe = try Recipe(reading: recipe)
-    let device = try Device.open()
-    print("device: \(device.snapshot.name), driver \(device.snapshot.driverName) \(device.snapshot.driverInfo)")
-    let pairs = Array(0..<recipe.pairs)
-    for phase in [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()] as [any Phase] {
-      let task = phase.task(recipe)
-      let layout = PlanLayout(try StepProgram(task, recipe: recipe).program, traits: device.traits)
-      var blocks: [String: Buffer] = [:]
-      for unit in task.units {
-        let layout = unit.model.layout
-        let values = layout.initialValues(seed: 0, stream: layout.block)
-        let state = try ModuleState(layout, values: values, isTrained: unit.isTrained, device: device)
-        blocks.merge(state.blocks) { a, _ in a }
-      }
-      let plain = try Plan(layout, on: device, blocks: blocks)
-      let profiled = try Plan(layout, on: device, blocks: blocks, profiling: true)
-      let state = StepState(step: 1, learningRate: 1e-3, seed: 0)
-        .words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)
-      let image = recipe.task
-      let noise = (0..<task.settings.batch * image.channels * image.size * image.size).map { _ in
-        UInt8.random(in: 0...255)
-      }
-      // Noise for images, so that tokens differ and are routed to all experts.
-      func feed(_ feed: Plan.Feed) {
-        feed.set(StepState.inputName, state[...])
-        for micro in 0..<task.settings.accumulate {
-          feed[StepProgram.images(micro)]?.copyBytes(from: noise)
-        }
-      }
-      try plain.run(feeding: feed).ticket.wait()
-      var times: [Double] = []
-      for _ in 0..<steps {
-        let begin = ContinuousClock.now
-        try plain.run(feeding: feed).ticket.wait()
-        times.append(begin.seconds)
-      }
-      let median = times.sorted()[times.count / 2]
-      try profiled.run(feeding: feed).ticket.wait()
-      try profiled.run(feeding: feed).ticket.wait()
-      var byOp: [String: (count: Int, seconds: Double, flops: Int)] = [:]
-      let types = layout.program.types
-      for ((op, seconds), node) in zip(try profiled.opSeconds() ?? [], layout.program.nodes) {
-        let cost = node.op.cost(node.inputs.map { types[$0] }, node.outputs.map { types[$0] })
-        let name = shapes ? "\(op) \(node.inputs.prefix(2).map { types[$0].description }.joined(separator: " "))" : op
-        let known = byOp[name] ?? (0, 0, 0)
-        byOp[name] = (known.count + 1, known.seconds + seconds, known.flops + cost.flops)
-      }
-      let total = byOp.values.reduce(0) { $0 + $1.seconds }
-      print(
-        String(
-          format: "%@: %.1f ms a step (best %.1f), %d dispatches, %d barriers, %.2f GFLOP, %.1f GFLOP/s",
-          task.name as NSString, 1e3 * median, 1e3 * (times.min() ?? 0), plain.dispatchCount, plain.barrierCount,
-          1e-9 * Double(layout.cost.flops), 1e-9 * Double(layout.cost.flops) / median))
-      for (op, row) in byOp.sorted(by: { $0.value.seconds > $1.value.seconds }).prefix(shapes ? 40 : 16) {
-        print(
-          String(
-            format: "  %-50@ %4d  %8.2f ms  %4.1f %%  %6.1f GFLOP/s", op as NSString, row.count, 1e3 * row.seconds,
-            100 * row.seconds / total, 1e-9 * Double(row.flops) / row.seconds))
-      }
-    }
+    guard peak || plot == nil else { throw ValidationError("--plot draws the measured peak: leave out --no-peak") }
   }
 }

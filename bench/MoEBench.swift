@@ -1,0 +1,134 @@
+import ArgumentParser
+import GPU
+import Graph
+import NN
+import Ops
+import Random
+import Tuning
+
+struct MoEBench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "moe", abstract: "The experts of a mixture beside one dense product of as many operations; then more experts.",
+    discussion: """
+      The products of a layer with uneven routing (the share of expert e falls as 1 / (e + 1)) beside dense products over \
+      as many rows, in alternation; then the whole layer forward and backward with a growing number of experts and the \
+      same tokens.
+      """)
+
+  @Option(help: "Tokens.") var tokens = 1576
+  @Option(help: "Channels in and out.") var features = 768
+  @Option(help: "Channels between the two products.") var hidden = 1536
+  @Option(help: "Experts of the products.") var experts = 8
+  @Option(help: "Experts that a token goes to.") var top = 2
+  @Option(help: "Numbers of experts of the layers.") var layers: [Int] = [8, 64]
+  @OptionGroup var options: BenchOptions
+
+  func validate() throws {
+    for (name, value) in [("tokens", tokens), ("features", features), ("hidden", hidden)]
+    where !(1...100_000 ~= value) {
+      throw ValidationError("--\(name) \(value): expected 1 to 100000")
+    }
+    for count in [experts] + layers where !(1...1024 ~= count) || top < 1 || top > count {
+      throw ValidationError("--top \(top) of \(count) experts: expected 1 to 1024 experts, and as many or fewer of them")
+    }
+  }
+
+  func run() throws {
+    let session = try Session(options)
+    try products(session)
+    try growth(session)
+    try session.finish()
+  }
+
+  // MARK: Products
+
+  /// Each grouped product of a layer's forward and backward pass beside the dense one over the same rows.
+  private func products(_ session: Session) throws {
+    let (grouped, slots) = (Graph(), tokens * top)
+    let picks = grouped.input("picks", [tokens, top], .u32)
+    let routing = try picks.routed(experts: experts)
+    let x = grouped.input("x", [tokens, features])
+    let weights = grouped.input("weights", [experts, hidden, features])
+    let y = try x.groupedMatmul(weights, transposing: .right, routing: routing, gathering: true)
+    _ = try grouped.gradients(of: y, withRespectTo: [x, weights])
+    let routed = grouped.nodes[0].op.reference([unevenPicks()])
+    let known = [routing.offsets.id: routed[0], routing.entries.id: routed[1], routing.slots.id: routed[2]]
+
+    let dense = Graph()
+    let rows = dense.input("x", [slots, features])
+    let matrix = dense.input("weights", [hidden, features])
+    let product = try rows.matmul(matrix, transposing: .right)
+    _ = try dense.gradients(of: product, withRespectTo: [rows, matrix])
+
+    // Both gradient rules append dx, then dW, behind the forward product.
+    let pairs = zip(
+      grouped.nodes.filter { $0.op.name == GroupedMatmul.name }, dense.nodes.filter { $0.op.name == Matmul.name })
+    for (name, pair) in zip(["y = x W^T", "dx = dy W", "dW = dy^T x"], pairs) {
+      let ours = try contender(pair.0, in: grouped, known: known, session)
+      let other = try contender(pair.1, in: dense, known: [:], session)
+      let timings = try alternate([ours.contender, other.contender], seconds: options.seconds)
+      let shape = "\(slots)x\(hidden)x\(features)"
+      session.report(
+        op: GroupedMatmul.name, case: "\(name), \(experts) experts", shape: shape, family: ours.contender.family,
+        timings[0], cost: ours.cost, relative: ["dense": timings[1].min / timings[0].min])
+      session.report(
+        op: Matmul.name, case: "\(name), as many rows", shape: shape, family: other.contender.family, timings[1],
+        cost: other.cost)
+      if !options.json {
+        let ratio = 100 * timings[1].min / timings[0].min
+        print("  \(name): \(Int(ratio.rounded())) % of the dense product's speed")
+      }
+    }
+  }
+
+  /// Each token's experts, all different, drawn with weights 1 / (e + 1).
+  private func unevenPicks() -> HostTensor {
+    var random = CounterRandom(seed: 0, stream: "uneven routing")
+    var picks: [Double] = []
+    for _ in 0..<tokens {
+      var left = (0..<experts).map { (expert: $0, weight: 1 / Double($0 + 1)) }
+      for _ in 0..<top {
+        var place = random.uniform() * left.reduce(0) { $0 + $1.weight }
+        let index = left.firstIndex { place -= $0.weight; return place <= 0 } ?? left.count - 1
+        picks.append(Double(left.remove(at: index).expert))
+      }
+    }
+    return HostTensor(TensorType([tokens, top], .u32), picks)
+  }
+
+  private func contender(
+    _ node: Graph.Node, in graph: Graph, known: [Int: HostTensor], _ session: Session
+  ) throws -> (contender: Contender, cost: Cost) {
+    let site = LaunchSite(
+      inputs: node.inputs.map { graph.types[$0] }, outputs: node.outputs.map { graph.types[$0] },
+      traits: session.device.traits)
+    let inputs = node.inputs.map { id in
+      known[id] ?? OpCase.Fill.normal(1).tensor(graph.types[id], CounterRandom(seed: 0, stream: "value \(id)"))
+    }
+    let tensors = try OpTensors(
+      node.op, at: site, inputs: inputs, on: session.device, copies: session.copies(at: site))
+    let variant = node.op.variants(site)[0]
+    return (
+      try Contender(variant.name, variant.launch, on: tensors), node.op.cost(site.inputs, site.outputs)
+    )
+  }
+
+  // MARK: Layers
+
+  private func growth(_ session: Session) throws {
+    let made = try layers.map { try layer(experts: $0, session) }
+    let timings = try alternate(made.map(\.contender), seconds: options.seconds)
+    for (i, experts) in layers.enumerated() {
+      session.report(
+        op: "mixture_of_experts", case: "layer forward+backward, \(experts) experts",
+        shape: "[\(tokens), \(features)]", family: made[i].contender.family, timings[i], cost: made[i].cost,
+        relative: i == 0 ? [:] : ["\(layers[0]) experts": timings[0].min / timings[i].min])
+    }
+  }
+
+  /// Gate, routing, both products and the mixing, with the gradients of everything.
+  private func layer(experts: Int, _ session: Session) throws -> (contender: Contender, cost: Cost) {
+    var layout = LayoutBuilder("moe")
+    return try layout.contender(self, experts: experts, session)
+  }
+}

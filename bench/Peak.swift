@@ -1,0 +1,98 @@
+import GPU
+import Graph
+import Tuning
+
+/// What the device was measured to do at best: the roofs of the roofline.
+struct Peak {
+  /// f32, one multiply-add being two operations.
+  let gflops: Double
+  /// Bytes read and written by the better of two ways to copy memory that no cache holds.
+  let gbps: Double
+
+  init(of device: Device, seconds: Double) throws {
+    gflops = try PeakKernels.multiplyAdds(on: device).rate(seconds: seconds)
+    gbps = try PeakKernels.copies(on: device).map { try $0.rate(seconds: seconds) }.max() ?? 0
+  }
+}
+
+/// Work with a known amount of it.
+struct PeakKernels {
+  let contender: Contender
+  /// Floating-point operations or bytes of one run.
+  let amount: Int
+
+  /// 1e9 per second, of the best run.
+  fileprivate func rate(seconds: Double) throws -> Double {
+    1e-9 * Double(amount) / (try alternate([contender], seconds: seconds)[0].min)
+  }
+
+  /// Multiply-adds in registers, for some milliseconds.
+  /// - Parameter half: in 16-bit floats.
+  static func multiplyAdds(half: Bool = false, on device: Device) throws -> PeakKernels {
+    let invocations = 1 << 17
+    let kernel = try device.benchKernel(
+      half ? "fma_f16" : "fma_f32", PackageResources.fma_comp, defining: half ? ["HALF"] : [])
+    let sums = try device.makeBuffer(bytes: 4 * invocations, kind: .device, label: "sums").whole
+    var iterations = 16
+    while true {
+      let commands = try device.record { recorder throws(VulkanError) in
+        try recorder.dispatch(
+          kernel, [.buffer(sums)], push: pushBytes(UInt32(iterations)) + pushBytes(Float(0.75)) + pushBytes(Float(0.25)),
+          groups: (UInt32(invocations / 64), 1, 1))
+      }
+      let contender = try Contender(half ? "f16" : "f32", [commands], on: device)
+      if iterations >= 16_384 || (try contender.sample().device) > 4e-3 {
+        return PeakKernels(contender: contender, amount: 2 * 384 * iterations * invocations)
+      }
+      iterations *= 4
+    }
+  }
+
+  /// Copies between two buffers larger than caches: by a shader, and by the driver.
+  static func copies(on device: Device) throws -> [PeakKernels] {
+    let limit = min(128 << 20, device.traits.maxStorageBufferRange, device.memoryAvailable / 4)
+    let bytes = max(1 << 20, limit) / 1024 * 1024
+    let x = try device.makeBuffer(bytes: bytes, kind: .device, label: "copy from").whole
+    let y = try device.makeBuffer(bytes: bytes, kind: .device, label: "copy to").whole
+    try device.submit([device.record { $0.fill(x, value: 0x3f80_0000) }]).wait()
+    let kernel = try device.benchKernel("copy_vectors", PackageResources.copy_comp)
+    let groups = GroupCount.linear(bytes / 16, perGroup: 64)
+    let shader = try device.record { recorder throws(VulkanError) in
+      try recorder.dispatch(
+        kernel, [.buffer(x), .buffer(y)], push: pushBytes(UInt32(bytes / 16)),
+        groups: (UInt32(groups.x), UInt32(groups.y), 1))
+    }
+    let driver = try device.record { $0.copy(x, to: y) }
+    return [
+      PeakKernels(contender: try Contender("shader", [shader], on: device), amount: 2 * bytes),
+      PeakKernels(contender: try Contender("vkCmdCopyBuffer", [driver], on: device), amount: 2 * bytes),
+    ]
+  }
+
+  /// `count` dispatches of next to nothing in one command buffer.
+  /// - Parameter dependent: each writes what the last one wrote, so a barrier stands between them.
+  static func dispatches(_ count: Int, dependent: Bool, on device: Device) throws -> PeakKernels {
+    let kernel = try device.benchKernel("touch", PackageResources.touch_comp)
+    let words = try device.makeBuffer(bytes: 256 * count, kind: .device, label: "words")
+    let commands = try device.record { recorder throws(VulkanError) in
+      for i in 0..<count {
+        let word = words.slice(offset: dependent ? 0 : 256 * i, bytes: 256)
+        try recorder.dispatch(kernel, [.buffer(word)], push: [], groups: (1, 1, 1))
+      }
+    }
+    return PeakKernels(contender: try Contender("", [commands], on: device), amount: count)
+  }
+
+  /// Submission and wait for a single dispatch of next to nothing.
+  static func submission(on device: Device) throws -> Contender {
+    let kernel = try device.benchKernel("touch", PackageResources.touch_comp)
+    let word = try device.makeBuffer(bytes: 256, kind: .device, label: "word").whole
+    let commands = try device.record { recorder throws(VulkanError) in
+      try recorder.dispatch(kernel, [.buffer(word)], push: [], groups: (1, 1, 1))
+    }
+    return try Contender("submit and wait") { try device.submit([commands]).wait() }
+  }
+}
+
+/// As a push-constant block wants it.
+func pushBytes<T: BitwiseCopyable>(_ value: T) -> [UInt8] { withUnsafeBytes(of: value) { Array($0) } }
