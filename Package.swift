@@ -32,6 +32,7 @@ let package = Package(
     .target(name: "Graph", dependencies: ["GPU", "Kernels"]),
     .target(name: "Ops", dependencies: ["Graph", "Kernels", "GPU", "Random"]),
     .target(name: "NN", dependencies: ["Ops", "Graph", "Random"]),
+    .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Storage", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
     .target(name: "Distillation", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
@@ -53,7 +54,7 @@ let package = Package(
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen", "ShaderCompiler", "ShaderReflection"]),
     .testTarget(
       name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
-    .testTarget(name: "OpTests", dependencies: ["TestSupport", "Ops", "Graph", "GPU", "Kernels"]),
+    .testTarget(name: "OpTests", dependencies: ["TestSupport", "Tuning", "Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",
       dependencies: [

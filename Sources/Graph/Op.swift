@@ -33,6 +33,9 @@ package protocol Op: Sendable {
 
   func cost(_ inputs: [TensorType], _ outputs: [TensorType]) -> Cost
 
+  /// Contents that make sense for inputs of these types, for measuring the op at any size.
+  func fills(_ inputs: [TensorType]) -> [OpCase.Fill]
+
   /// Small instances that every test and bench walks.
   static var cases: [OpCase] { get }
 }
@@ -53,6 +56,17 @@ extension Op {
   /// One floating-point operation per output element; every tensor moved once.
   package func cost(_ inputs: [TensorType], _ outputs: [TensorType]) -> Cost {
     Cost(flops: outputs.reduce(0) { $0 + $1.count }, bytes: (inputs + outputs).reduce(0) { $0 + $1.bytes })
+  }
+
+  /// Any floats and bytes; zeros for words, which are indices mostly.
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
+    inputs.map { type in
+      switch type.dtype {
+      case .f32: .normal(1)
+      case .u32: .integers(below: 1)
+      case .u8: .integers(below: 256)
+      }
+    }
   }
 
   /// A shape error of this op.

@@ -216,15 +216,26 @@ package final class Plan: Sendable {
 extension HostTensor {
   /// The elements in device format, padded to whole 16-byte vectors.
   package var bytes: [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(type.bytes)
-    for x in data {
-      switch type.dtype {
-      case .f32: withUnsafeBytes(of: Float(x)) { bytes.append(contentsOf: $0) }
-      case .u32: withUnsafeBytes(of: UInt32(x)) { bytes.append(contentsOf: $0) }
-      case .u8: bytes.append(UInt8(x))
+    [UInt8](unsafeUninitializedCapacity: type.bytes) { bytes, count in
+      let memory = UnsafeMutableRawBufferPointer(bytes)
+      memory.initializeMemory(as: UInt8.self, repeating: 0)
+      for (i, x) in data.enumerated() {
+        switch type.dtype {
+        case .f32: memory.storeBytes(of: Float(x), toByteOffset: 4 * i, as: Float.self)
+        case .u32: memory.storeBytes(of: UInt32(x), toByteOffset: 4 * i, as: UInt32.self)
+        case .u8: memory[i] = UInt8(x)
+        }
       }
+      count = type.bytes
     }
-    return bytes + [UInt8](repeating: 0, count: type.bytes - bytes.count)
+  }
+
+  /// From the words of device memory that `bytes` would fill.
+  package init(_ type: TensorType, words: [UInt32]) {
+    switch type.dtype {
+    case .f32: self.init(type, words.prefix(type.count).map { Double(Float(bitPattern: $0)) })
+    case .u32: self.init(type, words.prefix(type.count).map(Double.init))
+    case .u8: self.init(type, (0..<type.count).map { Double(words[$0 / 4] >> UInt32(8 * ($0 % 4)) & 0xff) })
+    }
   }
 }

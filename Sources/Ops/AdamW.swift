@@ -76,6 +76,15 @@ package struct AdamW: Op {
       ])
   }
 
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
+    let table = AdamW.table(
+      count: count, offsets: offsets, counts: inputs.dropFirst(6).map(\.count), decays: offsets.map { _ in true })
+    let step: [Float] = [1e-2, 0.19, 0.001999]  // learning rate and corrections at step 2
+    let state = [2] + step.map { Double($0.bitPattern) } + [0, 0, 0, 0]
+    return [.normal(1), .normal(0.1), .uniform(0, 0.1), .values([0, 0, 0, 0]), .values(table.data), .values(state)]
+      + offsets.map { _ in .normal(1) }
+  }
+
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     var (p, m, v, status) = (inputs[0], inputs[1], inputs[2], inputs[3])
     let gradients = inputs.dropFirst(6)

@@ -52,6 +52,11 @@ package struct AttentionBackward: Op {
       ])
   }
 
+  /// Any logsumexp above the scores keeps the probabilities below 1; it need not belong to qkv.
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
+    [.normal(0.5), .normal(1), .uniform(2, 4), .normal(1)]
+  }
+
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let (qkv, y, logsumexp, dy) = (inputs[0], inputs[1], inputs[2], inputs[3])
     let layout = AttentionLayout(qkv: qkv.shape, heads: heads)
@@ -82,12 +87,10 @@ package struct AttentionBackward: Op {
   }
 
   package static let cases = AttentionLayout.cases.map { layout in
-    // Any logsumexp above the scores keeps the probabilities below 1; it need not belong to qkv.
-    OpCase(
-      layout.description, AttentionBackward(heads: layout.heads),
-      [
-        .init(layout.qkv, .f32, .normal(0.5)), .init(layout.merged), .init(layout.statistics, .f32, .uniform(2, 4)),
-        .init(layout.merged),
-      ], checksGradient: false)
+    let op = AttentionBackward(heads: layout.heads)
+    let shapes = [layout.qkv, layout.merged, layout.statistics, layout.merged]
+    let fills = op.fills(shapes.map { TensorType($0) })
+    return OpCase(
+      layout.description, op, zip(shapes, fills).map { .init($0, .f32, $1) }, checksGradient: false)
   }
 }

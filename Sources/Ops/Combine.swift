@@ -42,6 +42,11 @@ package struct Combine: Op {
     Cost(flops: 2 * inputs[0].count, bytes: (inputs + outputs).reduce(0) { $0 + $1.bytes })
   }
 
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
+    [.normal(1), .normal(1), Route.fills(slots: inputs[2].count, experts: 8)[2], .normal(1)].dropLast(
+      hasResidual ? 0 : 1)
+  }
+
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let (rows, scores, slots) = (inputs[0], inputs[1], inputs[2])
     let (k, c) = (scores.shape.last, rows.shape.last)

@@ -32,6 +32,10 @@ package struct GatherSum: Op {
     Cost(flops: inputs[0].count, bytes: (inputs + outputs).reduce(0) { $0 + $1.bytes })
   }
 
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
+    [.normal(1), Route.fills(slots: inputs[1].count, experts: 8)[2], .normal(1)].dropLast(hasResidual ? 0 : 1)
+  }
+
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let (rows, slots) = (inputs[0], inputs[1])
     let (k, c) = (slots.data.count / leading.count, rows.shape.last)

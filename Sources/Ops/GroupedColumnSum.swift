@@ -24,6 +24,10 @@ package struct GroupedColumnSum: Op {
     ])
   }
 
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
+    [.normal(1), OpCase.Input.offsets(rows: inputs[0].shape.rows, experts: inputs[1].count - 1).fill]
+  }
+
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let (x, offsets) = (inputs[0], inputs[1])
     let columns = x.shape.last

@@ -121,6 +121,11 @@ package struct GroupedMatmul: Op {
       flops: 2 * inputs[3].count * inputs[0].shape.last * inner, bytes: (inputs + outputs).reduce(0) { $0 + $1.bytes })
   }
 
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
+    let routing = Route.fills(slots: inputs[3].count, experts: inputs[2].count - 1)
+    return [.normal(1), .normal(1)] + routing + inputs.dropFirst(5).map { _ in .normal(1) }
+  }
+
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let (a, b, offsets, entries) = (inputs[0], inputs[1], inputs[2], inputs[3])
     let (slots, experts) = (entries.data.count, offsets.data.count - 1)

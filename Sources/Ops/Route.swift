@@ -56,6 +56,14 @@ package struct Route: Op {
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] { [nil] }
 
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] { [.integers(below: experts)] }
+
+  /// Offsets, entries and slots of a plausible routing, for ops that take one.
+  static func fills(slots: Int, experts: Int) -> [OpCase.Fill] {
+    let picks = (0..<slots).map { Double(UInt32(truncatingIfNeeded: $0) &* 2_654_435_769 >> 8 % UInt32(experts)) }
+    return Route(experts: experts).reference([HostTensor(TensorType([slots, 1], .u32), picks)]).map { .values($0.data) }
+  }
+
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let picks = inputs[0].data
     let entries = picks.indices.sorted { (picks[$0], $0) < (picks[$1], $1) }
