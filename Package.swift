@@ -40,15 +40,17 @@ let package = Package(
     .executableTarget(
       name: "graft",
       dependencies: [
-        "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Bench", "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
-    .executableTarget(
-      name: "bench",
+    .target(
+      name: "Bench",
       dependencies: [
-        "Distillation", "NN", "Ops", "Graph", "GPU", "Kernels", "ShaderCompiler", "ShaderReflection",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ], path: "bench"),
+        "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Kernels", "Random", "Storage",
+        "ShaderCompiler", "ShaderReflection", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "bench", exclude: ["results"],
+      resources: ["copy", "fma", "lanes_reference", "touch"].map { .embedInCode("shaders/\($0).comp") }),
 
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen", "ShaderCompiler", "ShaderReflection"]),

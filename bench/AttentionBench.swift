@@ -2,6 +2,7 @@ import ArgumentParser
 import GPU
 import Graph
 import Ops
+import Random
 import Tuning
 
 struct AttentionBench: ParsableCommand {

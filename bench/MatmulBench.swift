@@ -38,7 +38,6 @@ struct MatmulBench: ParsableCommand {
   }
 
   private func measure(_ shape: MatmulShape, _ form: MatmulForm, _ blas: OpenBLAS?, _ session: Session) throws {
-    let (m, n, k) = (shape.m, shape.n, shape.k)
     let (opCase, transposing) = (try form.opCase(shape), form.transposing)
     let op = opCase.op
     let types = opCase.inputs.map(\.type)
@@ -55,7 +54,7 @@ struct MatmulBench: ParsableCommand {
       errors.append(shape.sampledError(c, transposing, a, b))
     }
     if let blas {
-      var c = [Float](repeating: 0, count: m * n)
+      var c = [Float](repeating: 0, count: shape.m * shape.n)
       contenders.append(Contender("OpenBLAS") { blas.multiply(transposing, shape, a, b, into: &c) })
       errors.append(shape.sampledError(c, transposing, a, b))
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Distillation
 import GPU
 import Graph
 import NN
@@ -15,19 +16,13 @@ struct MoEBench: ParsableCommand {
       same tokens.
       """)
 
-  @Option(help: "Tokens.") var tokens = 1576
-  @Option(help: "Channels in and out.") var features = 768
-  @Option(help: "Channels between the two products.") var hidden = 1536
+  @Option(help: "Tokens x channels x hidden channels, e.g. 1040x192x768; may be repeated.") var size: [MoESize] = []
   @Option(help: "Experts of the products.") var experts = 8
   @Option(help: "Experts that a token goes to.") var top = 2
-  @Option(help: "Numbers of experts of the layers.") var layers: [Int] = [8, 64]
+  @Option(parsing: .upToNextOption, help: "Numbers of experts of the layers.") var layers: [Int] = [8, 64]
   @OptionGroup var options: BenchOptions
 
   func validate() throws {
-    for (name, value) in [("tokens", tokens), ("features", features), ("hidden", hidden)]
-    where !(1...100_000 ~= value) {
-      throw ValidationError("--\(name) \(value): expected 1 to 100000")
-    }
     for count in [experts] + layers where !(1...1024 ~= count) || top < 1 || top > count {
       throw ValidationError("--top \(top) of \(count) experts: expected 1 to 1024 experts, and as many or fewer of them")
     }
@@ -35,15 +30,18 @@ struct MoEBench: ParsableCommand {
 
   func run() throws {
     let session = try Session(options)
-    try products(session)
-    try growth(session)
+    // The middle teaching pair of a student of width 192, and the paper's base model.
+    let (middle, base) = (MoESize(1040, 192, 768), MoESize(1576, 768, 3072))
+    for size in size.isEmpty ? [middle, base] : size { try products(size, session) }
+    for size in size.isEmpty ? [middle] : size { try growth(size, session) }
     try session.finish()
   }
 
   // MARK: Products
 
   /// Each grouped product of a layer's forward and backward pass beside the dense one over the same rows.
-  private func products(_ session: Session) throws {
+  private func products(_ size: MoESize, _ session: Session) throws {
+    let (tokens, features, hidden) = (size.tokens, size.features, size.hidden)
     let (grouped, slots) = (Graph(), tokens * top)
     let picks = grouped.input("picks", [tokens, top], .u32)
     let routing = try picks.routed(experts: experts)
@@ -51,7 +49,7 @@ struct MoEBench: ParsableCommand {
     let weights = grouped.input("weights", [experts, hidden, features])
     let y = try x.groupedMatmul(weights, transposing: .right, routing: routing, gathering: true)
     _ = try grouped.gradients(of: y, withRespectTo: [x, weights])
-    let routed = grouped.nodes[0].op.reference([unevenPicks()])
+    let routed = grouped.nodes[0].op.reference([unevenPicks(tokens)])
     let known = [routing.offsets.id: routed[0], routing.entries.id: routed[1], routing.slots.id: routed[2]]
 
     let dense = Graph()
@@ -69,20 +67,20 @@ struct MoEBench: ParsableCommand {
       let timings = try alternate([ours.contender, other.contender], seconds: options.seconds)
       let shape = "\(slots)x\(hidden)x\(features)"
       session.report(
-        op: GroupedMatmul.name, case: "\(name), \(experts) experts", shape: shape, family: ours.contender.family,
+        op: GroupedMatmul.name, case: "\(name) \(size), \(experts) experts", shape: shape, family: ours.contender.family,
         timings[0], cost: ours.cost, relative: ["dense": timings[1].min / timings[0].min])
       session.report(
-        op: Matmul.name, case: "\(name), as many rows", shape: shape, family: other.contender.family, timings[1],
+        op: Matmul.name, case: "\(name) \(size), as many rows", shape: shape, family: other.contender.family, timings[1],
         cost: other.cost)
       if !options.json {
         let ratio = 100 * timings[1].min / timings[0].min
-        print("  \(name): \(Int(ratio.rounded())) % of the dense product's speed")
+        print("  \(name) \(size): \(Int(ratio.rounded())) % of the dense product's speed")
       }
     }
   }
 
   /// Each token's experts, all different, drawn with weights 1 / (e + 1).
-  private func unevenPicks() -> HostTensor {
+  private func unevenPicks(_ tokens: Int) -> HostTensor {
     var random = CounterRandom(seed: 0, stream: "uneven routing")
     var picks: [Double] = []
     for _ in 0..<tokens {
@@ -115,20 +113,58 @@ struct MoEBench: ParsableCommand {
 
   // MARK: Layers
 
-  private func growth(_ session: Session) throws {
-    let made = try layers.map { try layer(experts: $0, session) }
+  private func growth(_ size: MoESize, _ session: Session) throws {
+    let made = try layers.map { try layer(size, experts: $0, session) }
     let timings = try alternate(made.map(\.contender), seconds: options.seconds)
     for (i, experts) in layers.enumerated() {
+      let relative = i == 0 ? [:] : ["\(layers[0]) experts": timings[0].min / timings[i].min]
       session.report(
-        op: "mixture_of_experts", case: "layer forward+backward, \(experts) experts",
-        shape: "[\(tokens), \(features)]", family: made[i].contender.family, timings[i], cost: made[i].cost,
-        relative: i == 0 ? [:] : ["\(layers[0]) experts": timings[0].min / timings[i].min])
+        op: "mixture_of_experts", case: "layer \(size), \(experts) experts", shape: "[\(size.tokens), \(size.features)]",
+        family: made[i].contender.family, timings[i], cost: made[i].cost, relative: relative)
     }
   }
 
-  /// Gate, routing, both products and the mixing, with the gradients of everything.
-  private func layer(experts: Int, _ session: Session) throws -> (contender: Contender, cost: Cost) {
-    var layout = LayoutBuilder("moe")
-    return try layout.contender(self, experts: experts, session)
+  /// Gate, routing, both products and the mixing, with the gradients of everything, on tokens that are noise.
+  private func layer(
+    _ size: MoESize, experts: Int, _ session: Session
+  ) throws -> (contender: Contender, cost: Cost) {
+    let builder = ParameterBuilder(block: "layer")
+    let layer = MixtureOfExperts(
+      builder.root, features: size.features, hidden: size.hidden, experts: experts, k: top, gate: .normal(0.1),
+      expertFanIn: .linear)
+    let layout = builder.layout
+    let graph = Graph()
+    let noise = OpCase.Fill.normal(1).tensor(
+      TensorType([size.tokens, size.features]), CounterRandom(seed: 0, stream: "tokens"))
+    let x = graph.constant(noise)
+    let y = try layer(x, Forward(graph, training: true, state: StepState.input(in: graph), stream: "layer"))
+    let gradients = try graph.gradients(of: y, withRespectTo: [x] + layout.parameters.map(graph.parameter))
+    let program = PlanLayout(
+      Program(graph, results: [y] + gradients.compactMap { $0 }), traits: session.device.traits)
+    let parameters = try ModuleState(
+      layout, values: layout.initialValues(seed: 0, stream: "layer"), isTrained: false, device: session.device)
+    return (
+      try Contender("forward+backward", program, on: session.device, blocks: parameters.blocks), program.cost
+    )
   }
+}
+
+/// Tokens x channels x hidden channels.
+struct MoESize: ExpressibleByArgument, CustomStringConvertible {
+  let tokens: Int
+  let features: Int
+  let hidden: Int
+
+  init(_ tokens: Int, _ features: Int, _ hidden: Int) {
+    self.tokens = tokens
+    self.features = features
+    self.hidden = hidden
+  }
+
+  init?(argument: String) {
+    guard let shape = MatmulShape(argument: argument) else { return nil }
+    self.init(shape.m, shape.n, shape.k)
+  }
+
+  var description: String { "\(tokens)x\(features)x\(hidden)" }
 }

@@ -6,9 +6,15 @@ import Tuning
 
 struct OpsBench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "ops", abstract: "Every op of the catalog, at the sizes of the demo and of the paper's models.")
+    commandName: "ops", abstract: "Every op of the catalog, at the sizes it meets in training steps.",
+    discussion: """
+      The sizes are those of a step of the demo's width and batch, and of the paper's base model in a batch of 8; an op \
+      that neither has is measured at the largest of its test cases. With --op and --shape any size: the shapes of all \
+      inputs, e.g. `--op layer_norm --shape 1576x768,768,768`.
+      """)
 
   @Option(help: "This op alone.") var op: String?
+  @Option(help: "Shapes of the inputs of --op, e.g. 8x197x768,768,768.") var shape: InputShapes?
   @Flag(help: "Every variant that the op offers here, not just the default.") var variants = false
   @OptionGroup var options: BenchOptions
 
@@ -17,21 +23,59 @@ struct OpsBench: ParsableCommand {
     guard !chosen.isEmpty else {
       throw ValidationError("--op \(op ?? ""): no such op; there are \(catalog.map(\.name).joined(separator: ", "))")
     }
+    guard shape == nil || op != nil else { throw ValidationError("--shape goes with --op") }
+    let cases = try shape.map { [try $0.opCase(of: chosen[0])] } ?? chosen.flatMap(Self.cases(try OpSites.all()))
     let session = try Session(options)
-    for op in chosen {
-      for opCase in op.benchCases { try session.measure(opCase, allVariants: variants) }
-    }
+    for opCase in cases { try session.measure(opCase, allVariants: variants) }
     try session.finish()
+  }
+
+  /// What is measured of an op.
+  private static func cases(_ sites: [OpSites]) -> (any Op.Type) -> [OpCase] {
+    { op in
+      let met = sites.flatMap(\.cases).filter { $0.op.name == op.name }
+      return met.isEmpty ? op.cases.max { $0.bytes < $1.bytes }.map { [$0] } ?? [] : met
+    }
   }
 }
 
-extension Op {
-  /// What benches measure: `benches`, or the largest of the test cases.
-  static var benchCases: [OpCase] {
-    if !benches.isEmpty { return benches }
-    func bytes(_ test: OpCase) -> Int { test.inputs.reduce(0) { $0 + $1.type.bytes } }
-    return cases.max { bytes($0) < bytes($1) }.map { [$0] } ?? []
+/// Extents of each input, `8x197x768,768,768`.
+struct InputShapes: ExpressibleByArgument {
+  let shapes: [Shape]
+  private let text: String
+
+  init?(argument: String) {
+    let shapes = argument.split(separator: ",", omittingEmptySubsequences: false).map { input in
+      Shape(input.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) ?? 0 })
+    }
+    guard shapes.allSatisfy({ shape in shape.extents.allSatisfy { 1...(1 << 28) ~= $0 } }) else { return nil }
+    self.shapes = shapes
+    text = argument
   }
+
+  /// The op with the settings of its first test case that takes these shapes.
+  func opCase(of op: any Op.Type) throws -> OpCase {
+    var reason = "takes other numbers of inputs: \(Set(op.cases.map(\.inputs.count)).sorted())"
+    for test in op.cases where test.inputs.count == shapes.count {
+      let types = zip(shapes, test.inputs).map { TensorType($0, $1.type.dtype) }
+      // What an op is not asked in `infer`, it may rely on.
+      guard zip(shapes, test.inputs).allSatisfy({ $0.rank == $1.type.shape.rank }) else {
+        reason = "takes inputs of ranks \(test.inputs.map(\.type.shape.rank))"
+        continue
+      }
+      do throws(ShapeError) {
+        _ = try test.op.infer(types)
+        return OpCase(test.op, types, named: "asked")
+      } catch {
+        reason = error.reason
+      }
+    }
+    throw ValidationError("--shape \(text): \(op.name) \(reason)")
+  }
+}
+
+extension OpCase {
+  fileprivate var bytes: Int { inputs.reduce(0) { $0 + $1.type.bytes } }
 }
 
 extension Session {
@@ -58,7 +102,7 @@ extension Session {
     }
   }
 
-  /// With `--cold` as many copies as no cache of today holds; else one.
+  /// With `--cold` as many copies as no cache of today holds, up to 64; else one.
   func copies(at site: LaunchSite) -> Int {
     options.cold ? OpTensors.copies(exceeding: 256 << 20, at: site) : 1
   }

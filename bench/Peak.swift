@@ -41,7 +41,7 @@ struct PeakKernels {
           groups: (UInt32(invocations / 64), 1, 1))
       }
       let contender = try Contender(half ? "f16" : "f32", [commands], on: device)
-      if iterations >= 16_384 || (try contender.sample().device) > 4e-3 {
+      if try iterations >= 16_384 || contender.sample().device > 4e-3 {
         return PeakKernels(contender: contender, amount: 2 * 384 * iterations * invocations)
       }
       iterations *= 4

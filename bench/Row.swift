@@ -33,6 +33,20 @@ package struct Row: Codable, Sendable {
   package var samples: Int
   /// Speed as a fraction of other families' in the same alternation, of the best run of each.
   package var relative: [String: Double] = [:]
+  /// Of a row that is a whole training step.
+  package var step: Step?
+
+  package struct Step: Codable, Sendable {
+    /// Processor time of the thread that submits a step.
+    package var hostMilliseconds: Double
+    package var dispatches: Int
+    package var barriers: Int
+
+    package enum CodingKeys: String, CodingKey {
+      case hostMilliseconds = "host_ms"
+      case dispatches, barriers
+    }
+  }
 
   package enum CodingKeys: String, CodingKey, CaseIterable {
     case op, `case`, shape, dtype, family, device, driver, commit
@@ -43,10 +57,10 @@ package struct Row: Codable, Sendable {
     case gflops, gbps
     case peakFraction = "peak_fraction"
     case maxError = "max_error"
-    case clock, cold, samples, relative
+    case clock, cold, samples, relative, step
   }
 
-  /// As synthesised, but what is nil is written as null: every line has every key.
+  /// As synthesised, but what is nil is written as null: every line has every key; `step` is of steps alone.
   package func encode(to encoder: any Encoder) throws {
     var line = encoder.container(keyedBy: CodingKeys.self)
     try line.encode(op, forKey: .op)
@@ -69,6 +83,7 @@ package struct Row: Codable, Sendable {
     try line.encode(cold, forKey: .cold)
     try line.encode(samples, forKey: .samples)
     try line.encode(relative, forKey: .relative)
+    try line.encodeIfPresent(step, forKey: .step)
   }
 
   /// One line, keys in alphabetical order, numbers to six digits.

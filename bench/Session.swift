@@ -43,7 +43,7 @@ final class Session {
   func report(
     op: String, case name: String, shape: String, dtype: String = "f32", family: String, _ timings: Timings,
     cost: Cost = Cost(flops: 0, bytes: 0), error: Double? = nil, relative: [String: Double] = [:],
-    of other: (device: String, driver: String)? = nil
+    of other: (device: String, driver: String)? = nil, step: Row.Step? = nil
   ) -> Row {
     let snapshot = device.snapshot
     let (flops, bytes) = (Double(cost.flops), Double(cost.bytes))
@@ -53,12 +53,12 @@ final class Session {
       op: op, case: name, shape: shape, dtype: dtype, family: family, device: other?.device ?? snapshot.name,
       driver: other?.driver ?? "\(snapshot.driverName) \(snapshot.driverInfo)", commit: commit,
       medianMilliseconds: rounded(1e3 * median), minMilliseconds: rounded(1e3 * timings.min),
-      spread: rounded(timings.spread), cpuMilliseconds: rounded(1e3 * cpu),
+      spread: rounded(timings.spread), cpuMilliseconds: cpu.isFinite ? rounded(1e3 * cpu) : nil,
       gflops: flops > 0 ? rounded(1e-9 * flops / median) : nil,
       gbps: bytes > 0 ? rounded(1e-9 * bytes / median) : nil,
       peakFraction: bound.flatMap { $0 > 0 && other == nil ? rounded($0 / median) : nil },
       maxError: error.flatMap { $0.isFinite ? rounded($0) : nil }, clock: timings.hasTimestamps ? "device" : "host",
-      cold: options.cold, samples: timings.device.count, relative: relative.mapValues(rounded))
+      cold: options.cold, samples: timings.device.count, relative: relative.mapValues(rounded), step: step)
     if options.json {
       print(row.json)
     } else {

@@ -299,12 +299,14 @@ package struct Trainer: Sendable {
 }
 
 /// Processor time of this thread, which does not grow while it waits.
-struct HostClock {
-  private(set) var seconds = 0.0
+package struct HostClock {
+  package private(set) var seconds = 0.0
   private var begin = 0.0
 
-  mutating func start() { begin = HostClock.now }
-  mutating func stop() { seconds += HostClock.now - begin }
+  package init() {}
+
+  package mutating func start() { begin = HostClock.now }
+  package mutating func stop() { seconds += HostClock.now - begin }
 
   private static var now: Double {
     var time = timespec()

@@ -102,6 +102,7 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var subgroups = Subgroups()
   package var robustBufferAccess = true
   package var timelineSemaphore = true
+  package var shaderFloat16 = false
   package var uniformTexelFormats = Set(TexelFormat.allCases)
   package var storageTexelFormats = Set(TexelFormat.allCases)
   package var queueFamilies = [QueueFamily()]
@@ -171,6 +172,7 @@ extension DeviceSnapshot {
     limits.allocationBytes = Int(clamping: properties11.pointee.maxMemoryAllocationSize)
     robustBufferAccess = features.features.robustBufferAccess != 0
     timelineSemaphore = features12.pointee.timelineSemaphore != 0
+    shaderFloat16 = features12.pointee.shaderFloat16 != 0
 
     let compute = VK_SHADER_STAGE_COMPUTE_BIT.rawValue
     subgroups.size = Int(properties11.pointee.subgroupSize)

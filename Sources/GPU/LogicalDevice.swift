@@ -39,6 +39,7 @@ final class LogicalDevice: Sendable {
     var features12 = VkPhysicalDeviceVulkan12Features()
     features12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES
     features12.timelineSemaphore = VkBool32(VK_TRUE)
+    features12.shaderFloat16 = plan.snapshot.shaderFloat16 ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
     if plan.requiredSubgroupSize != nil { features12.pNext = UnsafeMutableRawPointer(scratch.one(control)) }
     var features = VkPhysicalDeviceFeatures2()
     features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2

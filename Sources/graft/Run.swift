@@ -1,4 +1,5 @@
 import ArgumentParser
+import Bench
 import Dispatch
 import Distillation
 import Foundation
@@ -11,7 +12,7 @@ struct Run: ParsableCommand {
 
   @Argument(help: "The recipe.") var recipe: String
   @Option(help: "One phase alone: PT, MT, FT, m2mKD or E2E.") var phase: PhaseName?
-  @Option(help: "Some teaching pairs of MT or m2mKD, e.g. 0,2.") var pairs: String?
+  @Option(help: "Some teaching pairs of MT or m2mKD, e.g. 0,2.") var pairs: PairList?
   @OptionGroup var options: DeviceOptions
   @Option(help: "Seed of all random numbers.") var seed: UInt64 = 0
   @Option(help: "The run directory; runs/NAME-seedS by default, numbered if it exists.") var output: String?
@@ -69,7 +70,7 @@ struct Run: ParsableCommand {
     var words = ["graft", "run", recipe, "--resume", "--output", path]
     if seed != 0 { words += ["--seed", String(seed)] }
     if let phase { words += ["--phase", phase.rawValue] }
-    if let pairs { words += ["--pairs", pairs] }
+    if let pairs { words += ["--pairs", pairs.text] }
     if controls { words.append("--controls") }
     if let device = options.device { words += ["--device", device] }
     return words.map { $0.contains { " '\"$&;()<>|*?".contains($0) } ? "'\($0)'" : $0 }.joined(separator: " ")
@@ -84,17 +85,9 @@ struct Run: ParsableCommand {
     guard phase == .mt || phase == .m2mKD else {
       throw ValidationError("--pairs goes with --phase MT or --phase m2mKD")
     }
-    let numbers = pairs.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) ?? -1 }
-    guard Set(numbers).count == numbers.count, numbers.allSatisfy({ 0..<recipe.pairs ~= $0 }) else {
-      let example = recipe.pairs > 1 ? "0,\(recipe.pairs - 1)" : "0"
-      throw ValidationError(
-        "--pairs \(pairs): expected different numbers from 0 to \(recipe.pairs - 1), e.g. \(example)")
-    }
-    return numbers
+    return try pairs.numbers(of: recipe)
   }
 }
-
-extension PhaseName: ExpressibleByArgument {}
 
 /// Ctrl-C, or SIGTERM from a system that needs the machine, ends the run after the step in progress with its state
 /// stored; a second one ends it at once.
