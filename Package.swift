@@ -49,13 +49,14 @@ let package = Package(
         "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Kernels", "Random", "Storage",
         "ShaderCompiler", "ShaderReflection", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "bench", exclude: ["results"],
+      path: "bench", exclude: ["results", "compare_ops.py"],
       resources: ["copy", "fma", "lanes_reference", "touch"].map { .embedInCode("shaders/\($0).comp") }),
 
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen", "ShaderCompiler", "ShaderReflection"]),
     .testTarget(
-      name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
+      name: "NullTests",
+      dependencies: ["Bench", "Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["TestSupport", "Tuning", "Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",
