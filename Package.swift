@@ -20,13 +20,15 @@ let package = Package(
     .systemLibrary(name: "CShaderc", path: "Sources/CShaderc"),
     .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib"),
 
+    .target(name: "ShaderReflection"),
+    .target(name: "ShaderCompiler", dependencies: ["CShaderc", "ShaderReflection"], linkerSettings: shadercStatic),
     .executableTarget(
-      name: "shadergen", dependencies: ["CShaderc"], path: "tools/shadergen", linkerSettings: shadercStatic),
+      name: "shadergen", dependencies: ["ShaderCompiler", "ShaderReflection"], path: "tools/shadergen"),
     .plugin(name: "ShaderPlugin", capability: .buildTool(), dependencies: ["shadergen"], path: "tools/ShaderPlugin"),
     .target(name: "Kernels", path: "Shaders", plugins: ["ShaderPlugin"]),
 
     .target(name: "Random"),
-    .target(name: "GPU", dependencies: ["CVulkan", "Kernels"]),
+    .target(name: "GPU", dependencies: ["CVulkan", "Kernels", "ShaderReflection"]),
     .target(name: "Graph", dependencies: ["GPU", "Kernels"]),
     .target(name: "Ops", dependencies: ["Graph", "Kernels", "GPU", "Random"]),
     .target(name: "NN", dependencies: ["Ops", "Graph", "Random"]),
@@ -44,11 +46,12 @@ let package = Package(
     .executableTarget(
       name: "bench",
       dependencies: [
-        "Distillation", "NN", "Ops", "Graph", "GPU", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Distillation", "NN", "Ops", "Graph", "GPU", "Kernels", "ShaderCompiler", "ShaderReflection",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "bench"),
 
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),
-    .testTarget(name: "ShaderGenTests", dependencies: ["shadergen"]),
+    .testTarget(name: "ShaderGenTests", dependencies: ["shadergen", "ShaderCompiler", "ShaderReflection"]),
     .testTarget(
       name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["TestSupport", "Tuning", "Ops", "Graph", "GPU", "Kernels"]),

@@ -33,17 +33,37 @@ package struct KernelSource: Sendable {
   /// Bindings of descriptor set 0, sorted by index; indices run 0, 1, 2, … without gaps.
   package let bindings: [Binding]
   package let pushConstantBytes: Int
-  private let base64: StaticString
+  private let module: Module
+
+  private enum Module {
+    case base64(StaticString)
+    case words([UInt32])
+  }
 
   package init(name: String, bindings: [Binding], pushConstantBytes: Int, base64: StaticString) {
     self.name = name
     self.bindings = bindings
     self.pushConstantBytes = pushConstantBytes
-    self.base64 = base64
+    module = .base64(base64)
   }
 
-  /// The SPIR-V module, decoded from the text that the build embedded.
+  /// A shader that was compiled at run time.
+  package init(name: String, bindings: [Binding], pushConstantBytes: Int, words: [UInt32]) {
+    self.name = name
+    self.bindings = bindings
+    self.pushConstantBytes = pushConstantBytes
+    module = .words(words)
+  }
+
+  /// The SPIR-V module.
   package func words() -> [UInt32] {
+    switch module {
+    case .base64(let text): Self.decode(text)
+    case .words(let words): words
+    }
+  }
+
+  private static func decode(_ base64: StaticString) -> [UInt32] {
     base64.withUTF8Buffer { text in
       var words: [UInt32] = []
       words.reserveCapacity(text.count / 16 * 3)

@@ -97,9 +97,14 @@ package final class Device: Sendable {
 
   // MARK: Work
 
-  /// The kernel with these specialization constants; made once per process.
+  /// The kernel with these specialization constants; made once per process, and known by its source's name.
   package func kernel(_ source: KernelSource, _ constants: [SpecializationEntry]) throws(VulkanError) -> Kernel {
     try kernels.kernel(source, constants)
+  }
+
+  /// A kernel of a shader that was compiled at run time, whose name need not be unique; released with its last user.
+  package func makeKernel(_ source: KernelSource, _ constants: [SpecializationEntry]) throws(VulkanError) -> Kernel {
+    try kernels.makeKernel(source, constants)
   }
 
   /// Stores compiled pipelines for the next process; also done when the device is released.

@@ -1,5 +1,6 @@
 import CVulkan
 import Kernels
+import ShaderReflection
 
 /// A compute pipeline with the bindings its shader declares.
 package final class Kernel: Sendable {
@@ -15,8 +16,10 @@ package final class Kernel: Sendable {
     _ source: KernelSource, _ entries: [SpecializationEntry], _ device: LogicalDevice, cache: Handle
   ) throws(VulkanError) {
     let words = source.words()
-    let size = workgroupSizeOf(words, entries)
-    try Self.checkLimits(source, size, device.plan.snapshot.limits)
+    let spirv = SPIRV(words: words)
+    let constants = Dictionary(entries.map { ($0.id, $0.bits) }) { first, _ in first }
+    let size = spirv.workgroupSize(constants)
+    try Self.checkLimits(source, size, sharedBytes: spirv.sharedBytes(constants), device.plan.snapshot.limits)
     let setLayout = try Self.makeSetLayout(source, device)
     var layout: Handle?
     do throws(VulkanError) {
@@ -43,7 +46,7 @@ package final class Kernel: Sendable {
   }
 
   private static func checkLimits(
-    _ source: KernelSource, _ size: [Int], _ limits: DeviceSnapshot.Limits
+    _ source: KernelSource, _ size: [Int], sharedBytes: Int?, _ limits: DeviceSnapshot.Limits
   ) throws(VulkanError) {
     for (axis, (asked, limit)) in zip(["x", "y", "z"], zip(size, limits.workgroupSize)) where asked > limit {
       throw .limitExceeded(what: "kernel '\(source.name)' workgroup size in \(axis)", asked: asked, limit: limit)
@@ -53,6 +56,10 @@ package final class Kernel: Sendable {
       throw .limitExceeded(
         what: "kernel '\(source.name)' invocations per workgroup", asked: invocations,
         limit: limits.workgroupInvocations)
+    }
+    if let sharedBytes, sharedBytes > limits.sharedMemoryBytes {
+      throw .limitExceeded(
+        what: "kernel '\(source.name)' bytes of shared memory", asked: sharedBytes, limit: limits.sharedMemoryBytes)
     }
     guard source.pushConstantBytes <= limits.pushConstantBytes else {
       throw .limitExceeded(

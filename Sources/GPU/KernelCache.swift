@@ -45,6 +45,11 @@ final class KernelCache: Sendable {
     }
   }
 
+  /// A kernel that is not kept.
+  func makeKernel(_ source: KernelSource, _ entries: [SpecializationEntry]) throws(VulkanError) -> Kernel {
+    try Kernel(source, entries, device, cache: handle)
+  }
+
   /// A cache that cannot be read or written costs compile time, nothing else; so failures are not reported.
   func save() {
     guard kernels.withLock({ !$0.isEmpty }) else { return }

@@ -1,4 +1,4 @@
-import Foundation
+import ShaderCompiler
 import Testing
 
 @testable import shadergen
@@ -24,10 +24,11 @@ import Testing
   }
 
   @Test func pushMembersMirrorSwiftsLayout() throws {
-    let interface = try reflect(
+    let module = try compile(
       "layout(push_constant) uniform P { uint count; float scale[3]; vec2 shift; ivec4 sizes[2]; bool flag; };")
+    let interface = try ShaderInterface(of: module)
     #expect(
-      interface.push.map { "\($0.name): \($0.swiftType)" } == [
+      try PushMirror(of: interface, in: module).members.map { "\($0.name): \($0.type)" } == [
         "count: UInt32", "scale: InlineArray<3, Float>", "shift: SIMD2<Float>", "sizes: InlineArray<2, SIMD4<Int32>>",
         "flag: UInt32",
       ])
@@ -64,17 +65,36 @@ import Testing
     ("layout(binding = 0) uniform U { float u; };", "uniform block u"),
     ("layout(constant_id = 0) const double D = 1;", "specialization constant D"),
     ("float f() { return nowhere; }", "test.comp:2: error: 'nowhere'"),
-    ("#extension GL_GOOGLE_include_directive : require\n#include \"none.glsl\"", "no such file in Shaders/include"),
+    ("#extension GL_GOOGLE_include_directive : require\n#include \"none.glsl\"", "test.comp:3: error: '#include' : no such file in"),
   ])
   func refusesWithNameAndLine(declarations: String, message: String) {
-    let error = #expect(throws: ShaderError.self) { try reflect(declarations) }
+    let error = #expect(throws: ShaderError.self) {
+      let module = try compile(declarations)
+      _ = try swiftSource(type: "TestKernel", module: module, interface: ShaderInterface(of: module))
+    }
     #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
+  }
+
+  @Test func sizesFollowTheConstants() throws {
+    let spirv = try compile(
+      """
+      layout(local_size_x_id = 0, local_size_y = 4) in;
+      layout(constant_id = 0) const uint WIDTH = 64;
+      layout(constant_id = 1) const int TILES = 3;
+      shared vec4 tile[TILES * 2][WIDTH + 1];
+      shared float sum;
+      """
+    ).spirv
+    #expect(spirv.workgroupSize([0: 32, 1: 5]) == [32, 4, 1])
+    // Variables that main never touches are part of the module all the same.
+    #expect(spirv.sharedBytes([:]) == 16 * 6 * 65 + 4)
+    #expect(spirv.sharedBytes([0: 32, 1: 5]) == 16 * 10 * 33 + 4)
   }
 
   @Test func generatedSourceNamesEverything() throws {
     let module = try compile(
       "layout(constant_id = 0) const bool CAUSAL = true; layout(push_constant) uniform P { uint count; };")
-    let text = swiftSource(type: "TestKernel", module: module, interface: try ShaderInterface(of: module))
+    let text = try swiftSource(type: "TestKernel", module: module, interface: try ShaderInterface(of: module))
     #expect(text.contains("package init(`count`: UInt32)"))
     #expect(text.contains("package init(`CAUSAL`: Bool = true)"))
     #expect(text.contains(".init(id: 0, bits: `CAUSAL` ? 1 : 0)"))
@@ -82,12 +102,7 @@ import Testing
 
   /// Line 1 is the version; `declarations` starts on line 2.
   private func compile(_ declarations: String) throws -> ShaderModule {
-    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let shader = folder.appending(path: "test.comp")
-    try Data("#version 450\n\(declarations)\nvoid main() {}\n".utf8).write(to: shader)
-    return try GLSLCompiler().compile(shader)
+    try GLSLCompiler().compile("#version 450\n\(declarations)\nvoid main() {}\n", path: "test.comp")
   }
 
   private func reflect(_ declarations: String) throws -> ShaderInterface {

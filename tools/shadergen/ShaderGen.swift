@@ -1,4 +1,5 @@
 import Foundation
+import ShaderCompiler
 
 /// `shadergen LIST.swift (SHADER.comp KERNEL.swift)...`: compiles each shader and writes its kernel as Swift source,
 /// then the list of all kernels. Includes come from the folder `include` beside the shader.
@@ -18,9 +19,16 @@ struct ShaderGen {
       let type = output.deletingPathExtension().lastPathComponent
       kernels.append(type)
       do {
-        let module = try compiler.compile(shader)
+        // Relative to the package's root, so that messages say `Shaders/fill.comp`.
+        let folder = shader.deletingLastPathComponent()
+        let root = folder.deletingLastPathComponent()
+        func inPackage(_ name: String) -> URL {
+          URL(fileURLWithPath: "\(folder.lastPathComponent)/\(name)", relativeTo: root)
+        }
+        let module = try compiler.compile(
+          inPackage(shader.lastPathComponent), includes: [inPackage("include")])
         let interface = try ShaderInterface(of: module)
-        try write(swiftSource(type: type, module: module, interface: interface), to: output)
+        try write(try swiftSource(type: type, module: module, interface: interface), to: output)
       } catch {
         failed = true
         report(error.description)
@@ -48,14 +56,5 @@ struct ShaderGen {
 
   private static func report(_ line: String) {
     FileHandle.standardError.write(Data((line + "\n").utf8))
-  }
-}
-
-/// One or more lines `path:line: error: what`.
-struct ShaderError: Error, CustomStringConvertible {
-  let description: String
-
-  init(_ description: String) {
-    self.description = description
   }
 }

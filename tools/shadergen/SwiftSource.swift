@@ -1,7 +1,10 @@
 import Foundation
+import ShaderCompiler
+import ShaderReflection
 
 /// The Swift file of one kernel.
-func swiftSource(type: String, module: ShaderModule, interface: ShaderInterface) -> String {
+func swiftSource(type: String, module: ShaderModule, interface: ShaderInterface) throws(ShaderError) -> String {
+  let push = try PushMirror(of: interface, in: module)
   let shader = URL(fileURLWithPath: module.path).deletingPathExtension().lastPathComponent
   let bindings = interface.bindings.map {
     "\n      .init(index: \($0.index), name: \"\($0.name)\", kind: .\($0.kind), access: .\($0.access)),"
@@ -19,7 +22,7 @@ func swiftSource(type: String, module: ShaderModule, interface: ShaderInterface)
         base64: "\(base64)"
       )
 
-    \(pushSource(interface.push))
+    \(pushSource(push))
 
     \(constantsSource(interface.constants))
     }
@@ -39,16 +42,16 @@ func swiftList(of types: [String]) -> String {
   """
 }
 
-private func pushSource(_ members: [ShaderInterface.PushMember]) -> String {
-  if members.isEmpty { return "  package typealias Push = NoPush" }
+private func pushSource(_ push: PushMirror) -> String {
+  if push.members.isEmpty { return "  package typealias Push = NoPush" }
   return structSource(
-    "Push: PushConstants", members.map { (name: $0.name, declaration: "`\($0.name)`: \($0.swiftType)") }, extra: "")
+    "Push: PushConstants", push.members.map { (name: $0.name, declaration: "`\($0.name)`: \($0.type)") }, extra: "")
 }
 
 private func constantsSource(_ constants: [ShaderInterface.Constant]) -> String {
   if constants.isEmpty { return "  package typealias Constants = NoConstants" }
   let members = constants.map {
-    (name: $0.name, declaration: "`\($0.name)`: \(swiftType($0.scalar)) = \(literal($0))")
+    (name: $0.name, declaration: "`\($0.name)`: \($0.scalar.swiftType) = \(literal($0))")
   }
   let entries = constants.map { "        .init(id: \($0.id), bits: \(bits(of: $0))),\n" }
   return structSource(
@@ -74,12 +77,14 @@ private func structSource(_ head: String, _ members: [(name: String, declaration
   """
 }
 
-private func swiftType(_ scalar: SPIRV.Scalar) -> String {
-  switch scalar {
-  case .bool: "Bool"
-  case .int: "Int32"
-  case .uint: "UInt32"
-  case .float: "Float"
+extension SPIRV.Scalar {
+  var swiftType: String {
+    switch self {
+    case .bool: "Bool"
+    case .int: "Int32"
+    case .uint: "UInt32"
+    case .float: "Float"
+    }
   }
 }
 

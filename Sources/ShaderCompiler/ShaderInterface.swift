@@ -1,37 +1,67 @@
+import ShaderReflection
+
 /// What a caller of a shader must provide: bindings, push constants, specialization constants.
-struct ShaderInterface {
-  struct Binding {
-    let index: UInt32
-    let name: String
-    /// A case of `KernelSource.BindingKind`.
-    let kind: String
-    /// A case of `KernelSource.Access`.
-    let access: String
+package struct ShaderInterface {
+  /// The cases are those of `KernelSource.BindingKind`.
+  package enum BindingKind: Sendable { case storageBuffer, uniformTexelBuffer, storageTexelBuffer }
+
+  /// The cases are those of `KernelSource.Access`.
+  package enum Access: Sendable { case read, write, readWrite }
+
+  package struct Binding: Sendable {
+    package let index: UInt32
+    package let name: String
+    package let kind: BindingKind
+    package let access: Access
+    /// What a texel consists of; nil for storage buffers.
+    package let texel: Texel?
   }
 
-  struct PushMember {
-    let name: String
-    let swiftType: String
+  package struct Texel: Sendable, Hashable {
+    package let component: SPIRV.Scalar
+    /// `ImageFormat` of SPIR-V, 0 where the shader leaves it open.
+    package let format: UInt32
   }
 
-  struct Constant {
-    let id: UInt32
-    let name: String
-    let scalar: SPIRV.Scalar
-    let bits: UInt32
+  package indirect enum PushType: Sendable, Hashable {
+    case scalar(SPIRV.Scalar)
+    case vector(SPIRV.Scalar, count: Int)
+    case array(of: PushType, count: Int, stride: Int)
+
+    package var bytes: Int {
+      switch self {
+      case .scalar: 4
+      case .vector(_, let count): 4 * count
+      case .array(_, let count, let stride): count * stride
+      }
+    }
   }
 
-  private(set) var bindings: [Binding] = []
-  private(set) var push: [PushMember] = []
-  private(set) var pushBytes = 0
-  private(set) var constants: [Constant] = []
+  package struct PushMember: Sendable {
+    package let name: String
+    package let offset: Int
+    package let type: PushType
+  }
+
+  package struct Constant: Sendable {
+    package let id: UInt32
+    package let name: String
+    package let scalar: SPIRV.Scalar
+    package let bits: UInt32
+  }
+
+  package private(set) var bindings: [Binding] = []
+  package private(set) var push: [PushMember] = []
+  package private(set) var pushBytes = 0
+  package private(set) var constants: [Constant] = []
 
   /// Refuses what the engine has no use for, with the shader's name and line.
-  init(of module: ShaderModule) throws(ShaderError) {
-    let spirv = SPIRV(words: module.words)
+  package init(of module: ShaderModule) throws(ShaderError) {
+    let spirv = module.spirv
     for variable in spirv.variables {
       guard case .pointer(let storage, let pointee)? = spirv.types[variable.type] else { continue }
       switch storage {
+      case .workgroup: break
       case .pushConstant: try readPush(block: pointee, spirv, module)
       case .uniform:
         let name = Self.name(of: variable.id, block: pointee, spirv)
@@ -78,25 +108,25 @@ struct ShaderInterface {
         spirv.memberDecorations[SPIRV.Member(structure: pointee, index: $0)]?[decoration] != nil
       }
     }
-    let declared: String
+    let declared: Access
     switch (has(.nonWritable), has(.nonReadable)) {
-    case (true, false): declared = "read"
-    case (false, true): declared = "write"
-    case (false, false): declared = "readWrite"
+    case (true, false): declared = .read
+    case (false, true): declared = .write
+    case (false, false): declared = .readWrite
     case (true, true): throw module.error("\(name) is both readonly and writeonly", at: name)
     }
 
-    switch spirv.types[pointee] {
+    var image = spirv.types[pointee]
+    if case .sampledImage(let id)? = image { image = spirv.types[id] }
+    switch image {
     case .structure? where storage == .storageBuffer:
-      return Binding(index: index, name: name, kind: "storageBuffer", access: declared)
-    case .image(isBuffer: true, sampled: 2)?:
-      return Binding(index: index, name: name, kind: "storageTexelBuffer", access: declared)
-    case .image(isBuffer: true, sampled: 1)?:
-      return Binding(index: index, name: name, kind: "uniformTexelBuffer", access: "read")
-    case .sampledImage(let image)?:
-      if case .image(isBuffer: true, sampled: _)? = spirv.types[image] {
-        return Binding(index: index, name: name, kind: "uniformTexelBuffer", access: "read")
-      }
+      return Binding(index: index, name: name, kind: .storageBuffer, access: declared, texel: nil)
+    case .image(let component, isBuffer: true, let sampled, let format)?:
+      guard case .scalar(let scalar)? = spirv.types[component] else { break }
+      let texel = Texel(component: scalar, format: format)
+      return sampled == 2
+        ? Binding(index: index, name: name, kind: .storageTexelBuffer, access: declared, texel: texel)
+        : Binding(index: index, name: name, kind: .uniformTexelBuffer, access: .read, texel: texel)
     default: break
     }
     throw module.error("\(name): only storage buffers, textureBuffer, samplerBuffer and imageBuffer", at: name)
@@ -109,20 +139,13 @@ struct ShaderInterface {
     for (index, type) in members.enumerated() {
       let member = SPIRV.Member(structure: block, index: index)
       let name = spirv.memberNames[member] ?? "_\(index)"
-      guard let layout = SwiftLayout(of: type, spirv) else {
+      guard let type = PushType(of: type, spirv) else {
         throw module.error(
-          "push constant \(name): only 32-bit int, uint, float, their vectors of 2 or 4, and arrays of these", at: name)
+          "push constant \(name): only 32-bit int, uint, float, their vectors, and arrays of these", at: name)
       }
-      let offset = (pushBytes + layout.alignment - 1) / layout.alignment * layout.alignment
-      let shaderOffset = Int(spirv.memberDecorations[member]?[.offset] ?? 0)
-      guard offset == shaderOffset else {
-        throw module.error("push constant \(name) is at byte \(shaderOffset), in Swift at \(offset): reorder", at: name)
-      }
-      push.append(PushMember(name: name, swiftType: layout.name))
-      pushBytes = offset + layout.size
-    }
-    guard pushBytes <= 128 else {
-      throw module.error("push constants take \(pushBytes) bytes; Vulkan guarantees 128", at: "push_constant")
+      let offset = Int(spirv.memberDecorations[member]?[.offset] ?? 0)
+      push.append(PushMember(name: name, offset: offset, type: type))
+      pushBytes = max(pushBytes, offset + type.bytes)
     }
   }
 
@@ -137,7 +160,7 @@ struct ShaderInterface {
       }
       // `local_size_x_id = 0` declares a second, unnamed constant 0; one that only it declares is named by its axis.
       if name.isEmpty, spirv.specializationConstants.contains(where: { spirv.isNamed($0, specID: id) }) { continue }
-      let axis = spirv.specializationComposites.lazy.compactMap { $0.firstIndex(of: constant.id) }.first
+      let axis = spirv.workgroupSizeIDs?.firstIndex(of: constant.id)
       let axisName = axis.map { "local_size_\(["x", "y", "z"][$0 % 3])" } ?? "constant_\(id)"
       constants.append(
         Constant(id: id, name: name.isEmpty ? axisName : name, scalar: scalar, bits: constant.bits))
@@ -155,28 +178,18 @@ extension SPIRV {
   }
 }
 
-/// The Swift type that mirrors a push-constant member, with its place in a Swift struct.
-private struct SwiftLayout {
-  let name: String
-  let size: Int
-  let alignment: Int
-
-  /// `nil` where Swift has no type of the same layout: a vec3 fills 12 bytes in GLSL, a SIMD3 16.
-  init?(of type: UInt32, _ spirv: SPIRV) {
+extension ShaderInterface.PushType {
+  fileprivate init?(of type: UInt32, _ spirv: SPIRV) {
     switch spirv.types[type] {
-    case .scalar(.int)?: (name, size, alignment) = ("Int32", 4, 4)
-    case .scalar(.uint)?: (name, size, alignment) = ("UInt32", 4, 4)
-    case .scalar(.float)?: (name, size, alignment) = ("Float", 4, 4)
+    case .scalar(let scalar)? where scalar != .bool: self = .scalar(scalar)
     case .vector(let element, let count)?:
-      guard count != 3, let scalar = SwiftLayout(of: element, spirv) else { return nil }
-      (name, size, alignment) = ("SIMD\(count)<\(scalar.name)>", 4 * count, 4 * count)
+      guard case .scalar(let scalar)? = spirv.types[element], scalar != .bool else { return nil }
+      self = .vector(scalar, count: count)
     case .array(let element, let lengthID)?:
-      guard let element = SwiftLayout(of: element, spirv), let length = spirv.constants[lengthID],
-        spirv.decorations[type]?[.arrayStride] == UInt32(element.size)
+      guard let element = Self(of: element, spirv), let length = spirv.constants[lengthID],
+        let stride = spirv.decorations[type]?[.arrayStride]
       else { return nil }
-      name = "InlineArray<\(length), \(element.name)>"
-      size = Int(length) * element.size
-      alignment = element.alignment
+      self = .array(of: element, count: Int(length), stride: Int(stride))
     default: return nil
     }
   }

@@ -1,15 +1,26 @@
 import CShaderc
 import Foundation
+import ShaderReflection
+
+/// One or more lines `path:line: error: what`.
+package struct ShaderError: Error, CustomStringConvertible {
+  package let description: String
+
+  package init(_ description: String) {
+    self.description = description
+  }
+}
 
 /// A shader's text and its SPIR-V.
-struct ShaderModule {
-  /// The path from the package's root, for messages: `Shaders/fill.comp`.
-  let path: String
-  let text: String
-  let words: [UInt32]
+package struct ShaderModule {
+  /// The path that messages show.
+  package let path: String
+  package let text: String
+  package let words: [UInt32]
+  package let spirv: SPIRV
 
   /// An error at the first line that mentions `symbol`.
-  func error(_ message: String, at symbol: String = "") -> ShaderError {
+  package func error(_ message: String, at symbol: String = "") -> ShaderError {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
     let found = lines.firstIndex { line in
       line.split { !($0.isLetter || $0.isNumber || $0 == "_") }.contains { $0 == symbol }
@@ -19,11 +30,11 @@ struct ShaderModule {
 }
 
 /// GLSL compute to SPIR-V for Vulkan 1.2. One shaderc compiler serves every shader: making one costs 60 ms, a compile 1 ms.
-final class GLSLCompiler {
+package final class GLSLCompiler {
   private let compiler = shaderc_compiler_initialize()
   private let options = shaderc_compile_options_initialize()
 
-  init() {
+  package init() {
     shaderc_compile_options_set_target_env(
       options, shaderc_target_env_vulkan, shaderc_env_version_vulkan_1_2.rawValue)
     // Names survive at this level and reflection needs them; the driver optimises anyway.
@@ -36,13 +47,19 @@ final class GLSLCompiler {
     shaderc_compiler_release(compiler)
   }
 
-  func compile(_ shader: URL) throws(ShaderError) -> ShaderModule {
-    let folder = shader.deletingLastPathComponent()
-    let path = "\(folder.lastPathComponent)/\(shader.lastPathComponent)"
+  /// Reads and compiles a file. Messages show `shader.relativePath`; `#include "x.glsl"` is looked for in the folders
+  /// in their order.
+  package func compile(_ shader: URL, includes: [URL]) throws(ShaderError) -> ShaderModule {
+    let path = shader.relativePath
     guard let text = try? String(contentsOf: shader, encoding: .utf8) else {
       throw ShaderError("\(path):1: error: cannot read as UTF-8")
     }
-    let includer = Includer(folder: folder.appending(path: "include"))
+    return try compile(text, path: path, includes: includes)
+  }
+
+  /// Compiles a text; `path` is what messages call it.
+  package func compile(_ text: String, path: String, includes: [URL] = []) throws(ShaderError) -> ShaderModule {
+    let includer = Includer(folders: includes)
     let result = withExtendedLifetime(includer) {
       shaderc_compile_options_set_include_callbacks(
         options,
@@ -64,7 +81,8 @@ final class GLSLCompiler {
       throw ShaderError(message.isEmpty ? "\(path):1: error: shaderc gave no reason" : message.trimmed)
     }
     let spirv = UnsafeRawBufferPointer(start: bytes, count: shaderc_result_get_length(result))
-    return ShaderModule(path: path, text: text, words: Array(spirv.bindMemory(to: UInt32.self)))
+    let words = Array(spirv.bindMemory(to: UInt32.self))
+    return ShaderModule(path: path, text: text, words: words, spirv: SPIRV(words: words))
   }
 }
 
@@ -72,20 +90,21 @@ extension String {
   fileprivate var trimmed: String { trimmingCharacters(in: .whitespacesAndNewlines) }
 }
 
-/// Answers `#include "x.glsl"` from one folder.
+/// Answers `#include "x.glsl"` from the first folder that has it.
 private final class Includer {
-  private let folder: URL
+  private let folders: [URL]
 
-  init(folder: URL) {
-    self.folder = folder
+  init(folders: [URL]) {
+    self.folders = folders
   }
 
   func load(_ name: String) -> UnsafeMutablePointer<shaderc_include_result>? {
-    let url = folder.appending(path: name)
-    let text = try? String(contentsOf: url, encoding: .utf8)
+    let found = folders.lazy.map { $0.appending(path: name) }.compactMap { url in
+      (try? String(contentsOf: url, encoding: .utf8)).map { (path: url.relativePath, text: $0) }
+    }.first
     // An empty source name tells shaderc that the content is an error message.
-    let source = text == nil ? "" : "\(folder.deletingLastPathComponent().lastPathComponent)/include/\(name)"
-    let content = text ?? "no such file in Shaders/include"
+    let source = found?.path ?? ""
+    let content = found?.text ?? "no such file in \(folders.map(\.relativePath).joined(separator: ", "))"
     let result = UnsafeMutablePointer<shaderc_include_result>.allocate(capacity: 1)
     result.initialize(
       to: shaderc_include_result(
