@@ -35,12 +35,13 @@ let package = Package(
     .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Storage", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
-    .target(name: "Distillation", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
+    .target(name: "Distillation", dependencies: ["Tuning", "Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
     .target(name: "Verification", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .executableTarget(
       name: "graft",
       dependencies: [
-        "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Tuning", "Distillation", "Verification", "Storage",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .executableTarget(
@@ -53,7 +54,8 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen", "ShaderCompiler", "ShaderReflection"]),
     .testTarget(
-      name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
+      name: "NullTests",
+      dependencies: ["Tuning", "Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["TestSupport", "Tuning", "Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",
@@ -62,7 +64,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "DistillationTests",
-      dependencies: ["TestSupport", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+      dependencies: ["TestSupport", "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .testTarget(name: "CLITests", dependencies: ["graft", "TestSupport", "Distillation", "GPU", "Storage"]),
   ],
   swiftLanguageModes: [.v6]
