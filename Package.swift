@@ -35,12 +35,13 @@ let package = Package(
     .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Storage", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
-    .target(name: "Distillation", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
+    .target(name: "Distillation", dependencies: ["Tuning", "Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
     .target(name: "Verification", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .executableTarget(
       name: "graft",
       dependencies: [
-        "Bench", "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Bench", "Tuning", "Distillation", "Verification", "Storage",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .target(
@@ -56,7 +57,7 @@ let package = Package(
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen", "ShaderCompiler", "ShaderReflection"]),
     .testTarget(
       name: "NullTests",
-      dependencies: ["Bench", "Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
+      dependencies: ["Bench", "Tuning", "Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["TestSupport", "Tuning", "Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",
@@ -65,7 +66,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "DistillationTests",
-      dependencies: ["TestSupport", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+      dependencies: ["TestSupport", "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .testTarget(name: "CLITests", dependencies: ["graft", "TestSupport", "Distillation", "GPU", "Storage"]),
   ],
   swiftLanguageModes: [.v6]
