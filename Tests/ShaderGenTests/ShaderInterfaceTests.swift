@@ -65,7 +65,10 @@ import Testing
     ("layout(binding = 0) uniform U { float u; };", "uniform block u"),
     ("layout(constant_id = 0) const double D = 1;", "specialization constant D"),
     ("float f() { return nowhere; }", "test.comp:2: error: 'nowhere'"),
-    ("#extension GL_GOOGLE_include_directive : require\n#include \"none.glsl\"", "test.comp:3: error: '#include' : no such file in"),
+    (
+      "#extension GL_GOOGLE_include_directive : require\n#include \"none.glsl\"",
+      "test.comp:3: error: '#include' : no such file in"
+    ),
   ])
   func refusesWithNameAndLine(declarations: String, message: String) {
     let error = #expect(throws: ShaderError.self) {
