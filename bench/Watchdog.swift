@@ -26,6 +26,8 @@ enum Watchdog {
     let child = Process()
     child.executableURL = binary
     child.arguments = arguments
+    // A crash is told in one line, by us.
+    child.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
     child.standardInput = FileHandle(fileDescriptor: ends[1], closeOnDealloc: false)
     do {
       try child.run()
