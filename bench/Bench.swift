@@ -10,7 +10,7 @@ package struct Bench: ParsableCommand {
       """,
     subcommands: [
       PeakBench.self, OpsBench.self, MatmulBench.self, AttentionBench.self, MoEBench.self, StepBench.self,
-      CompareBench.self,
+      ShaderBench.self, CompareBench.self,
     ])
 
   package init() {}

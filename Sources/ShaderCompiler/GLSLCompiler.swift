@@ -52,7 +52,7 @@ package final class GLSLCompiler {
   package func compile(_ shader: URL, includes: [URL]) throws(ShaderError) -> ShaderModule {
     let path = shader.relativePath
     guard let text = try? String(contentsOf: shader, encoding: .utf8) else {
-      throw ShaderError("\(path):1: error: cannot read as UTF-8")
+      throw ShaderError("\(path):1: error: cannot be read: no such file, or not UTF-8")
     }
     return try compile(text, path: path, includes: includes)
   }
