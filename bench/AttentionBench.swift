@@ -42,12 +42,12 @@ struct AttentionBench: ParsableCommand {
     let (there, back) = (site(nodes[0]), site(nodes[1]))
     let forwardTensors = try OpTensors(
       nodes[0].op, at: there, inputs: [input], on: session.device, copies: session.copies(at: there))
-    let forwardVariant = nodes[0].op.variants(there)[0]
+    let forwardVariant = try session.variants(of: nodes[0].op, at: there)[0]
     let results = try OpTimer(forwardVariant.launch, on: forwardTensors).results()
     let backTensors = try OpTensors(
       nodes[1].op, at: back, inputs: [input] + results + [cotangent], on: session.device,
       copies: session.copies(at: back))
-    let backVariant = nodes[1].op.variants(back)[0]
+    let backVariant = try session.variants(of: nodes[1].op, at: back)[0]
 
     let forward = try Contender(forwardVariant.name, forwardVariant.launch, on: forwardTensors)
     let backward = try Contender(backVariant.name, backVariant.launch, on: backTensors)
