@@ -22,11 +22,15 @@ test: setup ## run every test (debug build, validation layers on)
 demo: build ## train the small recipe from start to end
 	.build/release/graft run recipes/fashion-vmoe.yml
 
-bench: ## time matmul beside OpenBLAS, and the demo's steps op by op
+bench: ## measure the device, every op, matmul beside OpenBLAS, and the demo's steps
 	@tools/setup.sh --bench
-	$(SWIFT) build -c release --product bench
-	.build/release/bench matmul
-	.build/release/bench step recipes/fashion-vmoe.yml
+	$(SWIFT) build -c release --product graft
+	.build/release/graft bench peak
+	.build/release/graft bench matmul
+	.build/release/graft bench attention
+	.build/release/graft bench moe
+	.build/release/graft bench step recipes/fashion-vmoe.yml
+	.build/release/graft bench ops
 
 fmt: ## format the Swift sources in place
 	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)
