@@ -6,8 +6,8 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "attention.glsl"
-layout(binding = 0) uniform textureBuffer qkv;
-layout(binding = 1) uniform textureBuffer dy;
+layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
+layout(binding = 1, rgba32f) uniform readonly imageBuffer dy;
 layout(binding = 2) uniform textureBuffer stats;
 layout(binding = 3) writeonly buffer DQKV { vec4 dqkv[]; };
 
@@ -22,8 +22,8 @@ void main() {
   [[unroll]] for (int r = 0; r < ROWS; r++) {
     int start = tile.qkv + min(tile.token + LANES * r, T - 1) * 3 * H * D + H * D;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      k[r][c] = row4(qkv, start, c) * scale;
-      v[r][c] = row4(qkv, start + H * D, c);
+      k[r][c] = ROW4(qkv, start, c) * scale;
+      v[r][c] = ROW4(qkv, start + H * D, c);
       dk[r][c] = vec4(0.0);
       dv[r][c] = vec4(0.0);
     }
@@ -37,8 +37,8 @@ void main() {
     float stat[STATS];
     [[unroll]] for (int m = 0; m < SHARES; m++) {
       int token = min(i + share[m].token, T - 1);
-      q[m] = row4(qkv, tile.qkv + token * 3 * H * D, share[m].vector);
-      g[m] = row4(dy, tile.merged + token * H * D, share[m].vector);
+      q[m] = ROW4(qkv, tile.qkv + token * 3 * H * D, share[m].vector);
+      g[m] = ROW4(dy, tile.merged + token * H * D, share[m].vector);
     }
     [[unroll]] for (int m = 0; m < STATS; m++)
       stat[m] = texelFetch(stats, 2 * tile.pair * T + min(2 * i + int(cluster_lane()) + LANES * m, 2 * T - 1)).x;

@@ -11,7 +11,7 @@ layout(constant_id = 2) const int D = 16;
 layout(constant_id = 3) const int ROWS = 3;
 layout(constant_id = 4) const int STEP = 2;
 #include "cluster.glsl"
-#include "fetch4.glsl"
+#include "image_row.glsl"
 #include "store4.glsl"
 
 layout(push_constant) uniform Push {
@@ -25,9 +25,6 @@ layout(push_constant) uniform Push {
 const int LANES = int(CLUSTER);
 const int VECTORS = (D + 3) / 4;                          // of one row
 const int SHARES = (STEP * VECTORS + LANES - 1) / LANES;  // vectors that a lane reads in one step
-
-// Vector c of the D elements at `start`; zeros past their end.
-vec4 row4(textureBuffer source, int start, int c) { return fetch4(source, D % 4 == 0, start, 4 * c, D); }
 
 // What a lane works on.
 struct Tile {

@@ -22,7 +22,6 @@ package struct AttentionBackward: Op {
     let shape = site.inputs[0].shape
     let queries = AttentionTiling(.queries, qkv: shape, heads: heads, site.traits)
     let keys = AttentionTiling(.keys, qkv: shape, heads: heads, site.traits)
-    let headDimension = Int(keys.headDimension)
     return Launch(
       scratch: [TensorType([Int(keys.pairs), shape[1], 2])],
       [
@@ -34,8 +33,8 @@ package struct AttentionBackward: Op {
           push: .init(
             T: queries.tokens, H: queries.heads, pairs: queries.pairs, tiles: queries.tiles, scale: queries.scale),
           [
-            .input(0).texels(rowsOf: headDimension), .input(1).texels(rowsOf: headDimension),
-            .input(3).texels(rowsOf: headDimension), .input(2).texels(.r32f), .output(0), .scratch(0),
+            .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f),
+            .input(2).texels(.r32f), .output(0), .scratch(0),
           ],
           groups: queries.groups),
         Dispatch(
@@ -45,8 +44,7 @@ package struct AttentionBackward: Op {
             STEP: keys.step),
           push: .init(T: keys.tokens, H: keys.heads, pairs: keys.pairs, tiles: keys.tiles, scale: keys.scale),
           [
-            .input(0).texels(rowsOf: headDimension), .input(3).texels(rowsOf: headDimension),
-            .scratch(0).texels(.r32f), .output(0),
+            .input(0).texels(.rgba32f), .input(3).texels(.rgba32f), .scratch(0).texels(.r32f), .output(0),
           ],
           groups: keys.groups),
       ])

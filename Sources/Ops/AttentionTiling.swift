@@ -76,3 +76,37 @@ struct AttentionTiling: Sendable, Hashable {
     return shared + own
   }
 }
+
+/// How the forward kernel works by products of tiles (`attention_tiles.comp`): for a CPU driver, many tokens and heads of
+/// one or two vectors for each lane.
+struct AttentionTiles: Sendable {
+  /// Queries of a cluster.
+  static let rows = 16
+
+  let layout: AttentionLayout
+  let cluster: Int
+  let isWholeSubgroup: Bool
+  /// Keys of a lane in one tile.
+  let keys: Int
+  /// Tiles of queries for each (b, h).
+  let count: Int
+  let groups: GroupCount
+
+  init?(qkv: Shape, heads: Int, _ traits: DeviceTraits) {
+    layout = AttentionLayout(qkv: qkv, heads: heads)
+    cluster = traits.cluster
+    let vectors = layout.headDimension / 4
+    guard traits.isSoftware, layout.headDimension % (4 * cluster) == 0, vectors <= 2 * cluster, layout.tokens > 32
+    else {
+      return nil
+    }
+    isWholeSubgroup = cluster == traits.subgroupSize
+    // Keys past the last cost as much as others; reading the queries for a tile costs about as much as a key for each
+    // lane.
+    let blocks = (layout.tokens - 1) / cluster + 1
+    func cost(_ keys: Int) -> Int { ((blocks - 1) / keys + 1) * (keys + 1) }
+    keys = (3...6).min { cost($0) < cost($1) } ?? 3
+    count = (layout.tokens - 1) / Self.rows + 1
+    groups = .linear(layout.batch * heads * count * cluster, perGroup: 64)
+  }
+}

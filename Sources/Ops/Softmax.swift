@@ -74,7 +74,9 @@ package struct SoftmaxBackward: Op {
   }
 
   /// Rows that share vectors and rows that do not; fewer vectors than lanes; rows too long to hold.
-  static let shapes: [Shape] = [[1, 1], [5, 2], [3, 7], [4, 8], [7, 197], [2, 3, 64], [9, 129], [3, 700], [2, 1023]]
+  static let shapes: [Shape] = [
+    [1, 1], [5, 2], [3, 7], [4, 8], [7, 197], [2, 3, 64], [9, 129], [3, 700], [2, 1023],
+  ]
 
   package static let cases = shapes.map {
     OpCase("\($0)", SoftmaxBackward(), [.init($0, .f32, .uniform(0, 0.1)), .init($0)], checksGradient: false)
