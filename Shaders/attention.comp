@@ -17,9 +17,9 @@ void main() {
   float peak[ROWS];
   float total[ROWS];
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int start = tile.qkv + min(tile.token + LANES * r, T - 1) * 3 * H * D;
+    int start = tile.qkv + min(tile.token + OWNERS * r, T - 1) * 3 * H * D;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      q[r][c] = ROW4(qkv, start, c) * scale;
+      q[r][c] = ROW4(qkv, start, first_vector() + c) * scale;
       sum[r][c] = vec4(0.0);
     }
     peak[r] = -3e38;
@@ -49,6 +49,7 @@ void main() {
     [[unroll]] for (int r = 0; r < ROWS; r++) {
       float before = peak[r];
       [[unroll]] for (int t = 0; t < STEP; t++) {
+        p[r][t] = whole(p[r][t]);
         if (t > 0) p[r][t] = j + t < T ? p[r][t] : -3e38;
         peak[r] = max(peak[r], p[r][t]);
       }
@@ -71,12 +72,12 @@ void main() {
   }
 
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = tile.token + LANES * r;
+    int i = tile.token + OWNERS * r;
     if (tile.exists && i < T) {
       float factor = 1.0 / total[r];
       int start = tile.merged + i * H * D;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) STORE4(y, start, 4 * c, D, sum[r][c] * factor);
-      logsumexp[tile.pair * T + i] = peak[r] + log(total[r]);
+      [[unroll]] for (int c = 0; c < VECTORS; c++) STORE4(y, start, 4 * (first_vector() + c), D, sum[r][c] * factor);
+      if (first_vector() == 0) logsumexp[tile.pair * T + i] = peak[r] + log(total[r]);
     }
   }
 }

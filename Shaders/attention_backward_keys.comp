@@ -20,10 +20,10 @@ void main() {
   vec4 dk[ROWS][VECTORS];
   vec4 dv[ROWS][VECTORS];
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int start = tile.qkv + min(tile.token + LANES * r, T - 1) * 3 * H * D + H * D;
+    int start = tile.qkv + min(tile.token + OWNERS * r, T - 1) * 3 * H * D + H * D;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      k[r][c] = ROW4(qkv, start, c) * scale;
-      v[r][c] = ROW4(qkv, start + H * D, c);
+      k[r][c] = ROW4(qkv, start, first_vector() + c) * scale;
+      v[r][c] = ROW4(qkv, start + H * D, first_vector() + c);
       dk[r][c] = vec4(0.0);
       dv[r][c] = vec4(0.0);
     }
@@ -60,9 +60,9 @@ void main() {
       float norm = pass(stat[2 * t / LANES], 2 * t % LANES);
       float delta = pass(stat[(2 * t + 1) / LANES], (2 * t + 1) % LANES);
       [[unroll]] for (int r = 0; r < ROWS; r++) {
-        p[r][t] = exp(s[r] - norm);
+        p[r][t] = exp(whole(s[r]) - norm);
         if (t > 0) p[r][t] = i + t < T ? p[r][t] : 0.0;
-        ds[r][t] = p[r][t] * (dp[r] - delta);
+        ds[r][t] = p[r][t] * (whole(dp[r]) - delta);
       }
     }
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
@@ -86,12 +86,12 @@ void main() {
   }
 
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int j = tile.token + LANES * r;
+    int j = tile.token + OWNERS * r;
     if (tile.exists && j < T) {
       int start = tile.qkv + j * 3 * H * D + H * D;
       [[unroll]] for (int c = 0; c < VECTORS; c++) {
-        STORE4(dqkv, start, 4 * c, D, dk[r][c] * scale);
-        STORE4(dqkv, start + H * D, 4 * c, D, dv[r][c]);
+        STORE4(dqkv, start, 4 * (first_vector() + c), D, dk[r][c] * scale);
+        STORE4(dqkv, start + H * D, 4 * (first_vector() + c), D, dv[r][c]);
       }
     }
   }

@@ -21,16 +21,17 @@ void main() {
   float norm[ROWS];
   float delta[ROWS];
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = min(tile.token + LANES * r, T - 1);
+    int i = min(tile.token + OWNERS * r, T - 1);
     norm[r] = texelFetch(logsumexp, tile.pair * T + i).x;
     delta[r] = 0.0;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      q[r][c] = ROW4(qkv, tile.qkv + i * 3 * H * D, c) * scale;
-      g[r][c] = ROW4(dy, tile.merged + i * H * D, c);
-      delta[r] += dot(g[r][c], ROW4(y, tile.merged + i * H * D, c));
+      q[r][c] = ROW4(qkv, tile.qkv + i * 3 * H * D, first_vector() + c) * scale;
+      g[r][c] = ROW4(dy, tile.merged + i * H * D, first_vector() + c);
+      delta[r] += dot(g[r][c], ROW4(y, tile.merged + i * H * D, first_vector() + c));
       dq[r][c] = vec4(0.0);
     }
   }
+  [[unroll]] for (int r = 0; r < ROWS; r++) delta[r] = whole(delta[r]);
   Share share[SHARES];
   [[unroll]] for (int m = 0; m < SHARES; m++) share[m] = share_here(m);
 
@@ -56,7 +57,7 @@ void main() {
         }
       }
       [[unroll]] for (int r = 0; r < ROWS; r++) {
-        ds[r][t] = exp(s[r] - norm[r]) * (dp[r] - delta[r]);
+        ds[r][t] = exp(whole(s[r]) - norm[r]) * (whole(dp[r]) - delta[r]);
         if (t > 0) ds[r][t] = j + t < T ? ds[r][t] : 0.0;
       }
     }
@@ -72,11 +73,11 @@ void main() {
   }
 
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = tile.token + LANES * r;
+    int i = tile.token + OWNERS * r;
     if (tile.exists && i < T) {
       int start = tile.qkv + i * 3 * H * D;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) STORE4(dqkv, start, 4 * c, D, dq[r][c] * scale);
-      stats[tile.pair * T + i] = vec2(norm[r], delta[r]);
+      [[unroll]] for (int c = 0; c < VECTORS; c++) STORE4(dqkv, start, 4 * (first_vector() + c), D, dq[r][c] * scale);
+      if (first_vector() == 0) stats[tile.pair * T + i] = vec2(norm[r], delta[r]);
     }
   }
 }

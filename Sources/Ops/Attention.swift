@@ -22,33 +22,20 @@ package struct Attention: Op {
   package func launch(_ site: LaunchSite) -> Launch { variants(site)[0].launch }
 
   package func variants(_ site: LaunchSite) -> [Variant] {
-    let shape = site.inputs[0].shape
-    let lanes = Variant("lanes", Launch([lanes(AttentionTiling(.forward, qkv: shape, heads: heads, site.traits))]))
-    guard let tiles = AttentionTiles(qkv: shape, heads: heads, site.traits) else { return [lanes] }
-    return [Variant("tiles", Launch([self.tiles(tiles)])), lanes]
-  }
-
-  private func lanes(_ tiling: AttentionTiling) -> Dispatch {
-    Dispatch(
-      AttentionKernel.self,
-      constants: .init(
-        CLUSTER: tiling.cluster, WHOLE_SUBGROUP: tiling.isWholeSubgroup, D: tiling.headDimension, ROWS: tiling.rows,
-        STEP: tiling.step),
-      push: .init(T: tiling.tokens, H: tiling.heads, pairs: tiling.pairs, tiles: tiling.tiles, scale: tiling.scale),
-      [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: tiling.groups)
-  }
-
-  private func tiles(_ tiling: AttentionTiles) -> Dispatch {
-    let layout = tiling.layout
-    return Dispatch(
-      AttentionTilesKernel.self,
-      constants: .init(
-        CLUSTER: UInt32(tiling.cluster), WHOLE_SUBGROUP: tiling.isWholeSubgroup, D: Int32(layout.headDimension),
-        ROWS: Int32(AttentionTiles.rows), KEYS: Int32(tiling.keys)),
-      push: .init(
-        T: Int32(layout.tokens), H: Int32(heads), pairs: Int32(layout.batch * heads), tiles: Int32(tiling.count),
-        scale: Float(layout.scale)),
-      [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: tiling.groups)
+    AttentionTiling.candidates(.forward, qkv: site.inputs[0].shape, heads: heads, site.traits).map { tiling in
+      Variant(
+        tiling.family.rawValue,
+        Launch([
+          Dispatch(
+            AttentionKernel.self,
+            constants: .init(
+              CLUSTER: tiling.cluster, WHOLE_SUBGROUP: tiling.isWholeSubgroup, D: tiling.headDimension,
+              ROWS: tiling.rows, STEP: tiling.step, PARTS: tiling.parts),
+            push: .init(
+              T: tiling.tokens, H: tiling.heads, pairs: tiling.pairs, tiles: tiling.tiles, scale: tiling.scale),
+            [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: tiling.groups)
+        ]))
+    }
   }
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {
