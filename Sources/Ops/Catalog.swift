@@ -34,6 +34,8 @@ package let catalog: [any Op.Type] = [
   Route.self,
   Scale.self,
   ScaleSamples.self,
+  Softmax.self,
+  SoftmaxBackward.self,
   Sum.self,
   TakeToken.self,
   TopKGate.self,
