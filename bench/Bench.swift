@@ -112,13 +112,19 @@ struct StepBench: ParsableCommand {
   @Argument(help: "The recipe.") var recipe: String
   @Option(help: "Steps to run; the median counts.") var steps = 8
   @Flag(help: "Tell ops apart by their shapes.") var shapes = false
+  @Option(help: "Only this phase, e.g. m2mKD.") var phase: String?
+  @Option(parsing: .upToNextOption, help: "Only these teaching pairs.") var pairs: [Int] = []
+  @Option(help: "Run steps for this long instead, and print one JSON object per phase.") var seconds: Double?
 
   func run() throws {
     let recipe = try Recipe(reading: recipe)
     let device = try Device.open()
-    print("device: \(device.snapshot.name), driver \(device.snapshot.driverName) \(device.snapshot.driverInfo)")
-    let pairs = Array(0..<recipe.pairs)
-    for phase in [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()] as [any Phase] {
+    if seconds == nil {
+      print("device: \(device.snapshot.name), driver \(device.snapshot.driverName) \(device.snapshot.driverInfo)")
+    }
+    let pairs = self.pairs.isEmpty ? Array(0..<recipe.pairs) : self.pairs
+    let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
+    for phase in phases where self.phase == nil || self.phase == phase.name.rawValue {
       let task = phase.task(recipe)
       let layout = PlanLayout(try StepProgram(task, recipe: recipe).program, traits: device.traits)
       var blocks: [String: Buffer] = [:]
@@ -129,7 +135,6 @@ struct StepBench: ParsableCommand {
         blocks.merge(state.blocks) { a, _ in a }
       }
       let plain = try Plan(layout, on: device, blocks: blocks)
-      let profiled = try Plan(layout, on: device, blocks: blocks, profiling: true)
       let state = StepState(step: 1, learningRate: 1e-3, seed: 0)
         .words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)
       let image = recipe.task
@@ -145,12 +150,23 @@ struct StepBench: ParsableCommand {
       }
       try plain.run(feeding: feed).ticket.wait()
       var times: [Double] = []
-      for _ in 0..<steps {
+      let start = ContinuousClock.now
+      while times.count < steps || start.seconds < seconds ?? 0 {
         let begin = ContinuousClock.now
         try plain.run(feeding: feed).ticket.wait()
         times.append(begin.seconds)
       }
       let median = times.sorted()[times.count / 2]
+      if seconds != nil {
+        print(
+          String(
+            format:
+              "{\"task\": \"%@\", \"median_ms\": %.3f, \"min_ms\": %.3f, \"steps\": %d, \"dispatches\": %d, \"gflop\": %.3f}",
+            task.name as NSString, 1e3 * median, 1e3 * (times.min() ?? 0), times.count, plain.dispatchCount,
+            1e-9 * Double(layout.cost.flops)))
+        continue
+      }
+      let profiled = try Plan(layout, on: device, blocks: blocks, profiling: true)
       try profiled.run(feeding: feed).ticket.wait()
       try profiled.run(feeding: feed).ticket.wait()
       var byOp: [String: (count: Int, seconds: Double, flops: Int)] = [:]
