@@ -1,6 +1,6 @@
 # One entry for a person and for CI. Needs Swift 6.3 on PATH and Debian 12, or its packages by their names elsewhere.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo bench fmt lint clean
+.PHONY: help setup build test demo bench bench-torch fmt lint clean
 
 SWIFT ?= swift
 SOURCES := Package.swift Sources Tests tools Shaders bench
@@ -27,6 +27,11 @@ bench: ## time matmul beside OpenBLAS, and the demo's steps op by op
 	$(SWIFT) build -c release --product bench
 	.build/release/bench matmul
 	.build/release/bench step recipes/fashion-vmoe.yml
+
+bench-torch: setup ## time training steps beside PyTorch on the CPU, which is fetched into .build/torch
+	@tools/bench-torch.sh
+	$(SWIFT) build -c release --product bench
+	python3 bench/compare_steps.py
 
 fmt: ## format the Swift sources in place
 	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)

@@ -44,7 +44,7 @@ let package = Package(
       name: "bench",
       dependencies: [
         "Distillation", "NN", "Ops", "Graph", "GPU", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ], path: "bench"),
+      ], path: "bench", exclude: ["compare_steps.py", "recipes", "torch"]),
 
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen"]),

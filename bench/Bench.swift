@@ -104,6 +104,13 @@ private struct OpenBLAS {
   }
 }
 
+/// Processor time of this thread, which does not grow while it waits.
+private func threadSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+  return Double(time.tv_sec) + 1e-9 * Double(time.tv_nsec)
+}
+
 /// Where the time of a recipe's training steps goes, op by op.
 struct StepBench: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -150,10 +157,20 @@ struct StepBench: ParsableCommand {
       }
       try plain.run(feeding: feed).ticket.wait()
       var times: [Double] = []
+      var host = 0.0
       let start = ContinuousClock.now
       while times.count < steps || start.seconds < seconds ?? 0 {
         let begin = ContinuousClock.now
-        try plain.run(feeding: feed).ticket.wait()
+        let before = threadSeconds()
+        let run = try plain.run(feeding: feed)
+        let submitted = threadSeconds()
+        try run.ticket.wait()
+        let waited = threadSeconds()
+        for i in 0..<layout.program.results.count { _ = try run.floats(i) }
+        host += threadSeconds() - before
+        if ProcessInfo.processInfo.environment["HOST"] != nil {
+          print("submit", 1e6 * (submitted - before), "wait", 1e6 * (waited - submitted), "read", 1e6 * (threadSeconds() - waited))
+        }
         times.append(begin.seconds)
       }
       let median = times.sorted()[times.count / 2]
@@ -161,9 +178,9 @@ struct StepBench: ParsableCommand {
         print(
           String(
             format:
-              "{\"task\": \"%@\", \"median_ms\": %.3f, \"min_ms\": %.3f, \"steps\": %d, \"dispatches\": %d, \"gflop\": %.3f}",
+              "{\"task\": \"%@\", \"median_ms\": %.3f, \"min_ms\": %.3f, \"steps\": %d, \"dispatches\": %d, \"gflop\": %.3f, \"host_ms\": %.3f}",
             task.name as NSString, 1e3 * median, 1e3 * (times.min() ?? 0), times.count, plain.dispatchCount,
-            1e-9 * Double(layout.cost.flops)))
+            1e-9 * Double(layout.cost.flops), 1e3 * host / Double(times.count)))
         continue
       }
       let profiled = try Plan(layout, on: device, blocks: blocks, profiling: true)
