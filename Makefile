@@ -1,6 +1,6 @@
 # One entry for a person and for CI. Needs Swift 6.3 on PATH and Debian 12, or its packages by their names elsewhere.
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo bench fmt lint clean
+.PHONY: help setup build test demo bench bench-torch fmt lint clean
 
 SWIFT ?= swift
 SOURCES := Package.swift Sources Tests tools Shaders bench
@@ -31,6 +31,12 @@ bench: ## measure the device, every op, matmul beside OpenBLAS, and the demo's s
 	.build/release/graft bench moe
 	.build/release/graft bench step recipes/fashion-vmoe.yml
 	.build/release/graft bench ops
+
+bench-torch: setup ## time ops and training steps beside PyTorch on the CPU, which is fetched into .build/torch
+	@tools/bench-torch.sh
+	$(SWIFT) build -c release --product graft
+	python3 bench/compare_ops.py
+	python3 bench/compare_steps.py
 
 fmt: ## format the Swift sources in place
 	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)
