@@ -40,7 +40,7 @@ let package = Package(
     .executableTarget(
       name: "graft",
       dependencies: [
-        "Bench", "Tuning", "Distillation", "Verification", "Storage",
+        "Bench", "Tuning", "Distillation", "Verification", "Storage", "GPU", "Kernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 

@@ -19,7 +19,7 @@ void main() {
   [[unroll]] for (int r = 0; r < ROWS; r++) {
     int start = tile.qkv + min(tile.token + OWNERS * r, T - 1) * 3 * H * D;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      q[r][c] = ROW4(qkv, start, first_vector() + c) * scale;
+      q[r][c] = PART4(qkv, start, first_vector() + c) * scale;
       sum[r][c] = vec4(0.0);
     }
     peak[r] = -3e38;
@@ -33,8 +33,8 @@ void main() {
     vec4 v[SHARES];
     [[unroll]] for (int m = 0; m < SHARES; m++) {
       int start = tile.qkv + min(j + share[m].token, T - 1) * 3 * H * D + H * D;
-      k[m] = ROW4(qkv, start, share[m].vector);
-      v[m] = ROW4(qkv, start + H * D, share[m].vector);
+      k[m] = PART4(qkv, start, share[m].vector);
+      v[m] = PART4(qkv, start + H * D, share[m].vector);
     }
 
     float p[ROWS][STEP];
@@ -76,7 +76,7 @@ void main() {
     if (tile.exists && i < T) {
       float factor = 1.0 / total[r];
       int start = tile.merged + i * H * D;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) STORE4(y, start, 4 * (first_vector() + c), D, sum[r][c] * factor);
+      [[unroll]] for (int c = 0; c < VECTORS; c++) KEEP4(y, start, c, sum[r][c] * factor);
       if (first_vector() == 0) logsumexp[tile.pair * T + i] = peak[r] + log(total[r]);
     }
   }

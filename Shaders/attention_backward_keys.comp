@@ -22,8 +22,8 @@ void main() {
   [[unroll]] for (int r = 0; r < ROWS; r++) {
     int start = tile.qkv + min(tile.token + OWNERS * r, T - 1) * 3 * H * D + H * D;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      k[r][c] = ROW4(qkv, start, first_vector() + c) * scale;
-      v[r][c] = ROW4(qkv, start + H * D, first_vector() + c);
+      k[r][c] = PART4(qkv, start, first_vector() + c) * scale;
+      v[r][c] = PART4(qkv, start + H * D, first_vector() + c);
       dk[r][c] = vec4(0.0);
       dv[r][c] = vec4(0.0);
     }
@@ -37,8 +37,8 @@ void main() {
     float stat[STATS];
     [[unroll]] for (int m = 0; m < SHARES; m++) {
       int token = min(i + share[m].token, T - 1);
-      q[m] = ROW4(qkv, tile.qkv + token * 3 * H * D, share[m].vector);
-      g[m] = ROW4(dy, tile.merged + token * H * D, share[m].vector);
+      q[m] = PART4(qkv, tile.qkv + token * 3 * H * D, share[m].vector);
+      g[m] = PART4(dy, tile.merged + token * H * D, share[m].vector);
     }
     [[unroll]] for (int m = 0; m < STATS; m++)
       stat[m] = texelFetch(stats, 2 * tile.pair * T + min(2 * i + int(cluster_lane()) + LANES * m, 2 * T - 1)).x;
@@ -90,8 +90,8 @@ void main() {
     if (tile.exists && j < T) {
       int start = tile.qkv + j * 3 * H * D + H * D;
       [[unroll]] for (int c = 0; c < VECTORS; c++) {
-        STORE4(dqkv, start, 4 * (first_vector() + c), D, dk[r][c] * scale);
-        STORE4(dqkv, start + H * D, 4 * (first_vector() + c), D, dv[r][c]);
+        KEEP4(dqkv, start, c, dk[r][c] * scale);
+        KEEP4(dqkv, start + H * D, c, dv[r][c]);
       }
     }
   }

@@ -25,9 +25,9 @@ void main() {
     norm[r] = texelFetch(logsumexp, tile.pair * T + i).x;
     delta[r] = 0.0;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      q[r][c] = ROW4(qkv, tile.qkv + i * 3 * H * D, first_vector() + c) * scale;
-      g[r][c] = ROW4(dy, tile.merged + i * H * D, first_vector() + c);
-      delta[r] += dot(g[r][c], ROW4(y, tile.merged + i * H * D, first_vector() + c));
+      q[r][c] = PART4(qkv, tile.qkv + i * 3 * H * D, first_vector() + c) * scale;
+      g[r][c] = PART4(dy, tile.merged + i * H * D, first_vector() + c);
+      delta[r] += dot(g[r][c], PART4(y, tile.merged + i * H * D, first_vector() + c));
       dq[r][c] = vec4(0.0);
     }
   }
@@ -40,8 +40,8 @@ void main() {
     vec4 v[SHARES];
     [[unroll]] for (int m = 0; m < SHARES; m++) {
       int start = tile.qkv + min(j + share[m].token, T - 1) * 3 * H * D + H * D;
-      k[m] = ROW4(qkv, start, share[m].vector);
-      v[m] = ROW4(qkv, start + H * D, share[m].vector);
+      k[m] = PART4(qkv, start, share[m].vector);
+      v[m] = PART4(qkv, start + H * D, share[m].vector);
     }
     float ds[ROWS][STEP];
     [[unroll]] for (int t = 0; t < STEP; t++) {
@@ -76,7 +76,7 @@ void main() {
     int i = tile.token + OWNERS * r;
     if (tile.exists && i < T) {
       int start = tile.qkv + i * 3 * H * D;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) STORE4(dqkv, start, 4 * (first_vector() + c), D, dq[r][c] * scale);
+      [[unroll]] for (int c = 0; c < VECTORS; c++) KEEP4(dqkv, start, c, dq[r][c] * scale);
       if (first_vector() == 0) stats[tile.pair * T + i] = vec2(norm[r], delta[r]);
     }
   }

@@ -1,7 +1,7 @@
 // What the three attention kernels share: the layout of qkv, tiles of tokens, and rows spread over a cluster.
 //
-// Self-attention pairs every token with every token of the same batch element. A lane owns ROWS tokens of one (b, h),
-// with PARTS = 2 half of each, and keeps them in registers; all tokens stream past, STEP at a time. The lanes of a
+// Self-attention pairs every token with every token of the same batch element. A lane owns ROWS tokens of one (b, h), or
+// one of PARTS parts of each, and keeps them in registers; all tokens stream past, STEP at a time. The lanes of a
 // cluster work on the same (b, h): each reads its share of the vectors of a step, and subgroupShuffle passes them
 // around. With CLUSTER = 1 a lane reads everything itself, and its neighbours may work on another (b, h): less waste
 // where T is small.
@@ -11,7 +11,7 @@ layout(constant_id = 1) const bool WHOLE_SUBGROUP = true;  // subgroups are clus
 layout(constant_id = 2) const int D = 16;
 layout(constant_id = 3) const int ROWS = 3;
 layout(constant_id = 4) const int STEP = 2;
-layout(constant_id = 5) const int PARTS = 1;  // 2: a row is cut in halves, for one half of the cluster's lanes each
+layout(constant_id = 5) const int PARTS = 1;  // of a row, for one part of the cluster's lanes each; a power of two
 #include "cluster.glsl"
 #include "image_row.glsl"
 #include "store4.glsl"
@@ -26,7 +26,8 @@ layout(push_constant) uniform Push {
 
 const int LANES = int(CLUSTER);
 const int OWNERS = LANES / PARTS;                           // lanes that own different tokens
-const int VECTORS = (D + 3) / 4 / PARTS;                    // of a lane's part of a row
+const int ROW_VECTORS = (D + 3) / 4;
+const int VECTORS = (ROW_VECTORS + PARTS - 1) / PARTS;      // of a lane's part of a row; the last part may have fewer
 const int SHARES = (STEP * VECTORS + OWNERS - 1) / OWNERS;  // vectors that a lane reads in one step
 
 // What a lane works on.
@@ -56,6 +57,16 @@ Tile tile_here() {
 // The first vector of this lane's part of a row.
 int first_vector() { return int(cluster_lane()) / OWNERS * VECTORS; }
 
+// Vector `v` of the row of D elements at `start`; zeros where a part has more vectors than are left of the row.
+#define PART4(source, start, v) \
+  (ROW_VECTORS % PARTS == 0 ? ROW4(source, start, v) \
+                            : (v) < ROW_VECTORS ? ROW4(source, start, min(v, ROW_VECTORS - 1)) : vec4(0.0))
+
+// Stores vector c of this lane's part of the row at `start`.
+#define KEEP4(buffer, start, c, value) \
+  if (ROW_VECTORS % PARTS == 0 || first_vector() + (c) < ROW_VECTORS) \
+    STORE4(buffer, start, 4 * (first_vector() + (c)), D, value)
+
 // A vector that a lane reads in every step: which of the step's tokens, and which vector of its row.
 struct Share {
   int token;
@@ -76,10 +87,13 @@ uint peer_of_part(int l) { return PARTS == 1 ? peer(l) : (gl_SubgroupInvocationI
 float pass(float x, int l) { return LANES == 1 ? x : subgroupShuffle(x, peer(l)); }
 
 // `x` of lane l of those that own the same part, for all of these.
-vec4 pass_part(vec4 x, int l) { return LANES == 1 ? x : subgroupShuffle(x, peer_of_part(l)); }
+vec4 pass_part(vec4 x, int l) { return OWNERS == 1 ? x : subgroupShuffle(x, peer_of_part(l)); }
 
 // Vector c of this lane's part of the row of the step's token t, out of the shares that the lanes have read.
 #define STREAMED(shares, t, c) pass_part(shares[((t) * VECTORS + (c)) / OWNERS], ((t) * VECTORS + (c)) % OWNERS)
 
-// The sum over the parts.
-float whole(float x) { return PARTS == 1 ? x : x + subgroupShuffleXor(x, OWNERS); }
+// The sum over the parts, in the order of a butterfly.
+float whole(float x) {
+  [[unroll]] for (int distance = OWNERS; distance < LANES; distance *= 2) x += subgroupShuffleXor(x, distance);
+  return x;
+}

@@ -7,8 +7,8 @@ struct AttentionTiling: Sendable, Hashable {
   enum Kernel { case forward, queries, keys }
 
   /// How lanes come by what streams past: each reads for itself; the lanes of a cluster share what they read; each half
-  /// of a cluster shares one half of every row.
-  enum Family: String, CaseIterable { case own, shared, halves }
+  /// of a cluster shares one half of every row; each lane of a cluster reads its own part of every row.
+  enum Family: String, CaseIterable { case own, shared, halves, parts }
 
   let family: Family
 
@@ -85,18 +85,22 @@ struct AttentionTiling: Sendable, Hashable {
 
 extension AttentionTiling.Family {
   /// Tiles to choose from, measured on lavapipe: registers spill cheaply there, until the code of a step outgrows the
-  /// instruction cache. A GPU has registers for one row.
+  /// instruction cache. A GPU has registers for parts of a few rows (docs/kernels.md).
   fileprivate func tiles(
     _ kernel: AttentionTiling.Kernel, headDimension: Int, _ traits: DeviceTraits
   ) -> [AttentionTiling.Tile] {
     let vectors = (headDimension + 3) / 4
-    guard traits.isSoftware else {
-      return self == .shared ? [.init(family: self, cluster: traits.cluster, parts: 1, rows: 1, streaming: 1)] : []
-    }
     func tiles(cluster: Int, parts: Int, rows: Int, streaming: Double) -> [AttentionTiling.Tile] {
       (1...max(1, rows)).map { .init(family: self, cluster: cluster, parts: parts, rows: $0, streaming: streaming) }
     }
+    guard traits.isSoftware == (self != .parts) else { return [] }
     switch self {
+    case .parts:
+      let lanes = traits.lanes(perRowOf: vectors, atLeast: 1)
+      let most = kernel == .forward ? 4 : 2
+      // Heads wider than two vectors per lane leave room for one row.
+      let rows = vectors > 2 * lanes ? 1 : traits.hasLargeRegisterFile ? most : most / 2
+      return tiles(cluster: lanes, parts: lanes, rows: rows, streaming: 1)
     case .own: return tiles(cluster: 1, parts: 1, rows: min(6, 24 / vectors), streaming: 4)
     case .shared:
       return tiles(cluster: traits.cluster, parts: 1, rows: min(3, kernel.vectors / vectors), streaming: 1)
