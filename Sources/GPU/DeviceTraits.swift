@@ -17,7 +17,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var maxWorkgroupSize: [Int]
 
   package init(
-    subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true, maxTexelBufferElements: Int = 1 << 27,
+    subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true,
+    maxTexelBufferElements: Int = 1 << 27,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
     maxStorageBufferRange: Int = 1 << 27, maxGroups: [Int] = [guaranteedGroups, guaranteedGroups, guaranteedGroups],
     maxWorkgroupSize: [Int] = [1024, 1024, 64]

@@ -58,7 +58,9 @@ final class KernelCache: Sendable {
   func save() -> Bool {
     guard let file, kernels.withLock({ !$0.isEmpty }) else { return false }
     var size = 0
-    guard vkGetPipelineCacheData(device.handle.raw, handle.raw, &size, nil) == VK_SUCCESS, size > 0 else { return false }
+    guard vkGetPipelineCacheData(device.handle.raw, handle.raw, &size, nil) == VK_SUCCESS, size > 0 else {
+      return false
+    }
     var data = Data(count: size)
     let result = data.withUnsafeMutableBytes {
       vkGetPipelineCacheData(device.handle.raw, handle.raw, &size, $0.baseAddress)

@@ -6,7 +6,8 @@ import Kernels
 
 struct KernelsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "kernels", abstract: "List the kernels that recipes launch on this device; with --stats, what its compiler makes of them.",
+    commandName: "kernels",
+    abstract: "List the kernels that recipes launch on this device; with --stats, what its compiler makes of them.",
     discussion: "With --stats every kernel is compiled and nothing runs, so a driver without hardware will do.")
 
   @Argument(help: "The recipes.") var recipes = ["recipes/fashion-vmoe.yml"]
@@ -14,7 +15,8 @@ struct KernelsCommand: ParsableCommand {
   @Flag(help: "Compile, and print registers, spills, shared memory, occupancy, code size and static cycles.")
   var stats = false
   @Flag(help: "Also the kernels of the ops' test cases.") var catalog = false
-  @Flag(help: "One row per kernel, the worst of its pipelines; the less important kernels in one row.") var worst = false
+  @Flag(help: "One row per kernel, the worst of its pipelines; the less important kernels in one row.")
+  var worst = false
   @Flag(help: "One JSON object per pipeline and line.") var json = false
   @Flag(
     help: ArgumentHelp(
@@ -51,7 +53,8 @@ struct KernelsCommand: ParsableCommand {
     let faults = list.misfits + rows.compactMap { $0.fault(plan) }
     if let first = faults.first {
       for fault in faults.dropFirst() { print(fault) }
-      throw KernelFault(description: "\(plan.snapshot.name): \(faults.count) faults in \(rows.count) pipelines: \(first)")
+      throw KernelFault(
+        description: "\(plan.snapshot.name): \(faults.count) faults in \(rows.count) pipelines: \(first)")
     }
     print("\(plan.snapshot.name): \(rows.count) pipelines, none with a fault")
   }
@@ -139,7 +142,8 @@ private struct KernelTable {
     let groups = Dictionary(grouping: rows) { row in
       row.hot ? row.kernel + (row.constants["SIZE"].map { ", SIZE \($0)" } ?? "") : "others"
     }
-    cells = groups.sorted { ($0.key == "others" ? 1 : 0, $0.key) < ($1.key == "others" ? 1 : 0, $1.key) }.map { name, rows in
+    cells = groups.sorted { ($0.key == "others" ? 1 : 0, $0.key) < ($1.key == "others" ? 1 : 0, $1.key) }.map {
+      name, rows in
       let numbers = Self.numbers.map { number in
         number.text(number.worst(rows.compactMap { $0.statistics?[keyPath: number.field] }))
       }

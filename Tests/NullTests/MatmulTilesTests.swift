@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct MatmulTilesTests {
   private func variants(
-    _ m: Int, _ n: Int, _ k: Int, _ transposing: Transposition = .none, _ change: (inout DeviceTraits) -> Void = { _ in }
+    _ m: Int, _ n: Int, _ k: Int, _ transposing: Transposition = .none,
+    _ change: (inout DeviceTraits) -> Void = { _ in }
   ) throws -> [Variant] {
     var traits = DeviceTraits(subgroupSize: 32, isSoftware: false)
     change(&traits)
