@@ -144,17 +144,18 @@ package struct Matmul: TokenWise {
     let (a, b) = (inputs[0], inputs[1])
     let size = MatmulSize(a.shape, b.shape, transposing, batched: batched)
     let (m, n, k) = (size.m, size.n, size.k)
-    var c: [Double] = []
-    for z in 0..<size.batch {
-      for i in 0..<m {
-        for j in 0..<n {
-          var sum = 0.0
-          for l in 0..<k {
-            let x = a[z * m * k + (transposing == .left ? l * m + i : i * k + l)]
-            let y = b[z * n * k + (transposing == .right ? j * k + l : l * n + j)]
-            sum += x * y
+    var c = [Double](repeating: 0, count: size.batch * m * n)
+    // Unsafe buffers and this order of loops, because tuning asks for products of hundreds of millions of terms.
+    c.withUnsafeMutableBufferPointer { c in
+      a.data.withUnsafeBufferPointer { a in
+        b.data.withUnsafeBufferPointer { b in
+          for row in 0..<size.batch * m {
+            let (z, i) = row.quotientAndRemainder(dividingBy: m)
+            for l in 0..<k {
+              let x = a[z * m * k + (transposing == .left ? l * m + i : i * k + l)]
+              for j in 0..<n { c[row * n + j] += x * b[z * n * k + (transposing == .right ? j * k + l : l * n + j)] }
+            }
           }
-          c.append(sum)
         }
       }
     }
