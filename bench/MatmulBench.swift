@@ -19,18 +19,18 @@ struct MatmulBench: ParsableCommand {
   @OptionGroup var options: BenchOptions
 
   func run() throws {
+    let asked = try against.map { (library) throws(BenchError) in try OpenBLAS(library) }
     let session = try Session(options)
     let shapes = shape.isEmpty ? MatmulShape.defaults : shape
-    let blas = try blas(session)
+    let blas = asked ?? installed(session)
     for shape in shapes {
       for form in form.isEmpty ? MatmulForm.allCases : form { try measure(shape, form, blas, session) }
     }
     try session.finish()
   }
 
-  /// The library that was asked for, or the usual one if it is there.
-  private func blas(_ session: Session) throws -> OpenBLAS? {
-    if let against { return try OpenBLAS(against) }
+  /// The usual library, if it is there.
+  private func installed(_ session: Session) -> OpenBLAS? {
     do throws(BenchError) { return try OpenBLAS("libopenblas.so.0") } catch {
       session.note("without OpenBLAS: \(error)")
       return nil

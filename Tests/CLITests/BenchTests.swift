@@ -50,8 +50,8 @@ struct BenchTests {
       names.isSuperset(of: ["fma f32", "bandwidth copy", "dispatch no barrier", "dispatch barrier between"]), "\(names)")
     let fma = try #require(rows.first { $0.text("op") == "fma" })
     #expect(fma.number("gflops") > 0.1 && fma.isNull("gbps") && fma.number("peak_fraction") > 0.1)
-    let picture = try XMLDocument(data: scratch.bytes("roof.svg"))
-    #expect(picture.rootElement()?.name == "svg")
+    let picture = String(decoding: try scratch.bytes("roof.svg"), as: UTF8.self)
+    #expect(picture.hasPrefix("<svg") && picture.hasSuffix("</svg>\n"))
   }
 
   @Test func matmul() throws {
@@ -125,7 +125,7 @@ struct BenchTests {
     }
     try expect(["matmul", "--shape", "12x5"], "'12x5' is invalid for '--shape")
     try expect(["matmul", "--shape", "0x5x5"], "'0x5x5' is invalid for '--shape")
-    try expect(["matmul", "--form", "xx"], "nn, nt or tn")
+    try expect(["matmul", "--form", "xx"], "'xx' is invalid for '--form")
     try expect(["matmul", "--against", "libnone.so"], "libnone.so cannot be loaded", status: 1)
     try expect(["ops", "--op", "walk"], "--op walk: no such op; there are accuracy, adamw")
     try expect(["ops", "--shape", "5"], "--shape goes with --op")
