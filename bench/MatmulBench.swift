@@ -129,7 +129,8 @@ struct MatmulShape: ExpressibleByArgument, CustomStringConvertible {
 
   /// What the paper's base model multiplies in a batch of 8, and a cube.
   static let defaults = [
-    MatmulShape(1576, 2304, 768), MatmulShape(1576, 3072, 768), MatmulShape(1576, 768, 3072), MatmulShape(512, 512, 512),
+    MatmulShape(1576, 2304, 768), MatmulShape(1576, 3072, 768), MatmulShape(1576, 768, 3072),
+    MatmulShape(512, 512, 512),
   ]
 
   /// The largest error of `c` on 1,000 elements spread over it, relative to max(1, the largest of them).

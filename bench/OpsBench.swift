@@ -21,7 +21,8 @@ struct OpsBench: ParsableCommand {
   func run() throws {
     let chosen = catalog.filter { op == nil || $0.name == op }
     guard !chosen.isEmpty else {
-      throw ValidationError("--op \(op ?? ""): no such op; there are \(catalog.map { $0.name }.joined(separator: ", "))")
+      throw ValidationError(
+        "--op \(op ?? ""): no such op; there are \(catalog.map { $0.name }.joined(separator: ", "))")
     }
     guard shape == nil || op != nil else { throw ValidationError("--shape goes with --op") }
     let cases = try cases(of: chosen)
@@ -101,7 +102,7 @@ extension Session {
           dtype: types.first?.dtype.rawValue ?? "f32", family: variant.name, timings[i],
           cost: op.cost(site.inputs, site.outputs), error: errors[i])
       }
-    } catch where error is VulkanError || error is BenchError {
+    } catch  where error is VulkanError || error is BenchError {
       note("skipped \(op.name) \(opCase.name): \(error)")
     }
   }

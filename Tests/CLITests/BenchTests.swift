@@ -47,7 +47,8 @@ struct BenchTests {
     for row in rows { expectRow(row) }
     let names = Set(rows.map { "\($0.text("op")) \($0.text("case"))" })
     #expect(
-      names.isSuperset(of: ["fma f32", "bandwidth copy", "dispatch no barrier", "dispatch barrier between"]), "\(names)")
+      names.isSuperset(of: ["fma f32", "bandwidth copy", "dispatch no barrier", "dispatch barrier between"]), "\(names)"
+    )
     let fma = try #require(rows.first { $0.text("op") == "fma" })
     #expect(fma.number("gflops") > 0.1 && fma.isNull("gbps") && fma.number("peak_fraction") > 0.1)
     let picture = String(decoding: try scratch.bytes("roof.svg"), as: UTF8.self)
