@@ -8,7 +8,7 @@ SOURCES := Package.swift Sources Tests tools Shaders bench
 export MESA_SHADER_CACHE_DIR ?= $(CURDIR)/.build/mesa-cache
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the system packages that are missing (apt, root)
 	@tools/setup.sh

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Graph
 
 /// `graft bench`: one file per subcommand, all measured by `Tuning.OpTimer` and reported by `Session`.
 package struct Bench: ParsableCommand {
@@ -14,6 +15,17 @@ package struct Bench: ParsableCommand {
     ])
 
   package init() {}
+}
+
+/// Refuses tensors that no bench should try to fill, before their elements are counted.
+/// - Parameter option: the option and its value, for the message.
+func checkSizes(_ option: String, _ shapes: [Shape]) throws {
+  for shape in shapes {
+    let count = shape.extents.reduce(1.0) { $0 * Double($1) }
+    guard count <= 0x1p28 else {
+      throw ValidationError("\(option): a tensor \(shape) has more than \(1 << 28) elements")
+    }
+  }
 }
 
 /// Options of every bench that measures.

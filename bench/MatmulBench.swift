@@ -18,6 +18,13 @@ struct MatmulBench: ParsableCommand {
   @Flag(help: "Every variant that the op offers here, not just the chosen one.") var variants = false
   @OptionGroup var options: BenchOptions
 
+  func validate() throws {
+    for shape in shape {
+      try checkSizes(
+        "--shape \(shape)", [[shape.m, shape.k], [shape.k, shape.n], [shape.m, shape.n]])
+    }
+  }
+
   func run() throws {
     let asked = try against.map { (library) throws(BenchError) in try OpenBLAS(library) }
     let session = try Session(options)

@@ -24,6 +24,11 @@ struct MoEBench: ParsableCommand {
   @OptionGroup var options: BenchOptions
 
   func validate() throws {
+    for size in size {
+      let most = ([experts] + layers).max() ?? 1
+      try checkSizes(
+        "--size \(size)", [[size.tokens, top, max(size.features, size.hidden)], [most, size.features, size.hidden]])
+    }
     for count in [experts] + layers where !(1...1024 ~= count) || top < 1 || top > count {
       throw ValidationError(
         "--top \(top) of \(count) experts: expected 1 to 1024 experts, and as many or fewer of them")

@@ -24,6 +24,7 @@ struct OpsBench: ParsableCommand {
       throw ValidationError(
         "--op \(op ?? ""): no such op; there are \(catalog.map { $0.name }.joined(separator: ", "))")
     }
+    if let shape { try checkSizes("--shape \(shape.text)", shape.shapes) }
     guard shape == nil || op != nil else { throw ValidationError("--shape goes with --op") }
     let cases = try cases(of: chosen)
     let session = try Session(options)
@@ -47,7 +48,7 @@ struct OpsBench: ParsableCommand {
 /// Extents of each input, `8x197x768,768,768`.
 struct InputShapes: ExpressibleByArgument {
   let shapes: [Shape]
-  private let text: String
+  let text: String
 
   init?(argument: String) {
     let shapes = argument.split(separator: ",", omittingEmptySubsequences: false).map { input in

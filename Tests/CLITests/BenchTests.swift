@@ -132,6 +132,8 @@ struct BenchTests {
     try expect(["ops", "--shape", "5"], "--shape goes with --op")
     try expect(["ops", "--op", "add", "--shape", "5"], "--shape 5: add takes other numbers of inputs: [2]")
     try expect(["ops", "--op", "add", "--shape", "5,6"], "--shape 5,6: add ")
+    try expect(["ops", "--op", "add", "--shape", "99999999x99999999x99999999,5"], "more than 268435456 elements")
+    try expect(["matmul", "--shape", "1000000x1000000x1"], "a tensor [1000000, 1000000] has more than")
     try expect(["attention", "--shape", "8x12"], "'8x12' is invalid for '--shape")
     try expect(["moe", "--top", "9"], "--top 9 of 8 experts")
     try expect(["ops", "--seconds", "0"], "--seconds 0.0: expected more than 0")
