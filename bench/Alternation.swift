@@ -56,7 +56,9 @@ func alternate(_ contenders: [Contender], seconds: Double) throws -> [Timings] {
   for _ in 0..<rounds {
     for (i, contender) in contenders.enumerated() {
       let begin = ContinuousClock.now
-      repeat { timings[i].add(try contender.sample()) } while begin.duration(to: .now) < .seconds(seconds / Double(rounds))
+      repeat {
+        timings[i].add(try contender.sample())
+      } while begin.duration(to: .now) < .seconds(seconds / Double(rounds))
     }
   }
   return timings

@@ -14,6 +14,12 @@ struct AttentionBench: ParsableCommand {
   @Option(help: "One of the two: forward, or both (forward and backward as one).") var only: AttentionPart?
   @OptionGroup var options: BenchOptions
 
+  func validate() throws {
+    for shape in shape {
+      try checkSizes("--shape \(shape)", [[shape.batch, shape.tokens, 3 * shape.heads * shape.headDimension]])
+    }
+  }
+
   func run() throws {
     let session = try Session(options)
     for shape in shape.isEmpty ? AttentionShape.defaults : shape { try measure(shape, session) }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Graph
 
 /// `graft bench`: one file per subcommand, all measured by `Tuning.OpTimer` and reported by `Session`.
 package struct Bench: ParsableCommand {
@@ -16,6 +17,17 @@ package struct Bench: ParsableCommand {
   package init() {}
 }
 
+/// Refuses tensors that no bench should try to fill, before their elements are counted.
+/// - Parameter option: the option and its value, for the message.
+func checkSizes(_ option: String, _ shapes: [Shape]) throws {
+  for shape in shapes {
+    let count = shape.extents.reduce(1.0) { $0 * Double($1) }
+    guard count <= 0x1p28 else {
+      throw ValidationError("\(option): a tensor \(shape) has more than \(1 << 28) elements")
+    }
+  }
+}
+
 /// Options of every bench that measures.
 struct BenchOptions: ParsableArguments {
   @Option(help: "Index or part of the name of the device; the fastest kind by default (see graft devices).")
@@ -24,7 +36,8 @@ struct BenchOptions: ParsableArguments {
   @Flag(help: "Rotate through copies of the tensors, so that runs find nothing in the caches.") var cold = false
   @Flag(inversion: .prefixedNo, help: "Measure the device's peak first, as what speeds are fractions of.")
   var peak = true
-  @Flag(inversion: .prefixedNo, help: "Take the kernels that measurements choose, as runs do, and not the default ones.")
+  @Flag(
+    inversion: .prefixedNo, help: "Take the kernels that measurements choose, as runs do, and not the default ones.")
   var tune = true
   @Flag(help: "One JSON object a line on standard output instead of the table.") var json = false
   @Option(help: "Also draw a roofline picture (SVG) into this file.") var plot: String?

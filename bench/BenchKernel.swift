@@ -9,7 +9,8 @@ extension Device {
     var lines = String(decoding: text, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)[...]
     let version = lines.removeFirst()
     let defined = [version] + definitions.map { "#define \($0)" } + lines
-    let shader = try RuntimeShader(text: defined.joined(separator: "\n"), name: "\(name).comp", compiler: GLSLCompiler())
+    let shader = try RuntimeShader(
+      text: defined.joined(separator: "\n"), name: "\(name).comp", compiler: GLSLCompiler())
     return try makeKernel(shader.source, [])
   }
 }

@@ -18,19 +18,26 @@ struct MatmulBench: ParsableCommand {
   @Flag(help: "Every variant that the op offers here, not just the chosen one.") var variants = false
   @OptionGroup var options: BenchOptions
 
+  func validate() throws {
+    for shape in shape {
+      try checkSizes(
+        "--shape \(shape)", [[shape.m, shape.k], [shape.k, shape.n], [shape.m, shape.n]])
+    }
+  }
+
   func run() throws {
+    let asked = try against.map { (library) throws(BenchError) in try OpenBLAS(library) }
     let session = try Session(options)
     let shapes = shape.isEmpty ? MatmulShape.defaults : shape
-    let blas = try blas(session)
+    let blas = asked ?? installed(session)
     for shape in shapes {
       for form in form.isEmpty ? MatmulForm.allCases : form { try measure(shape, form, blas, session) }
     }
     try session.finish()
   }
 
-  /// The library that was asked for, or the usual one if it is there.
-  private func blas(_ session: Session) throws -> OpenBLAS? {
-    if let against { return try OpenBLAS(against) }
+  /// The usual library, if it is there.
+  private func installed(_ session: Session) -> OpenBLAS? {
     do throws(BenchError) { return try OpenBLAS("libopenblas.so.0") } catch {
       session.note("without OpenBLAS: \(error)")
       return nil
@@ -129,7 +136,8 @@ struct MatmulShape: ExpressibleByArgument, CustomStringConvertible {
 
   /// What the paper's base model multiplies in a batch of 8, and a cube.
   static let defaults = [
-    MatmulShape(1576, 2304, 768), MatmulShape(1576, 3072, 768), MatmulShape(1576, 768, 3072), MatmulShape(512, 512, 512),
+    MatmulShape(1576, 2304, 768), MatmulShape(1576, 3072, 768), MatmulShape(1576, 768, 3072),
+    MatmulShape(512, 512, 512),
   ]
 
   /// The largest error of `c` on 1,000 elements spread over it, relative to max(1, the largest of them).

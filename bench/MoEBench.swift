@@ -9,7 +9,8 @@ import Tuning
 
 struct MoEBench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "moe", abstract: "The experts of a mixture beside one dense product of as many operations; then more experts.",
+    commandName: "moe",
+    abstract: "The experts of a mixture beside one dense product of as many operations; then more experts.",
     discussion: """
       The products of a layer with uneven routing (the share of expert e falls as 1 / (e + 1)) beside dense products over \
       as many rows, in alternation; then the whole layer forward and backward with a growing number of experts and the \
@@ -23,8 +24,14 @@ struct MoEBench: ParsableCommand {
   @OptionGroup var options: BenchOptions
 
   func validate() throws {
+    for size in size {
+      let most = ([experts] + layers).max() ?? 1
+      try checkSizes(
+        "--size \(size)", [[size.tokens, top, max(size.features, size.hidden)], [most, size.features, size.hidden]])
+    }
     for count in [experts] + layers where !(1...1024 ~= count) || top < 1 || top > count {
-      throw ValidationError("--top \(top) of \(count) experts: expected 1 to 1024 experts, and as many or fewer of them")
+      throw ValidationError(
+        "--top \(top) of \(count) experts: expected 1 to 1024 experts, and as many or fewer of them")
     }
   }
 
@@ -67,10 +74,12 @@ struct MoEBench: ParsableCommand {
       let timings = try alternate([ours.contender, other.contender], seconds: options.seconds)
       let shape = "\(slots)x\(hidden)x\(features)"
       session.report(
-        op: GroupedMatmul.name, case: "\(name) \(size), \(experts) experts", shape: shape, family: ours.contender.family,
+        op: GroupedMatmul.name, case: "\(name) \(size), \(experts) experts", shape: shape,
+        family: ours.contender.family,
         timings[0], cost: ours.cost, relative: ["dense": timings[1].min / timings[0].min])
       session.report(
-        op: Matmul.name, case: "\(name) \(size), as many rows", shape: shape, family: other.contender.family, timings[1],
+        op: Matmul.name, case: "\(name) \(size), as many rows", shape: shape, family: other.contender.family,
+        timings[1],
         cost: other.cost)
       if !options.json {
         let ratio = 100 * timings[1].min / timings[0].min
@@ -87,7 +96,11 @@ struct MoEBench: ParsableCommand {
       var left = (0..<experts).map { (expert: $0, weight: 1 / Double($0 + 1)) }
       for _ in 0..<top {
         var place = random.uniform() * left.reduce(0) { $0 + $1.weight }
-        let index = left.firstIndex { place -= $0.weight; return place <= 0 } ?? left.count - 1
+        let index =
+          left.firstIndex {
+            place -= $0.weight
+            return place <= 0
+          } ?? left.count - 1
         picks.append(Double(left.remove(at: index).expert))
       }
     }
@@ -119,7 +132,8 @@ struct MoEBench: ParsableCommand {
     for (i, experts) in layers.enumerated() {
       let relative = i == 0 ? [:] : ["\(layers[0]) experts": timings[0].min / timings[i].min]
       session.report(
-        op: "mixture_of_experts", case: "layer \(size), \(experts) experts", shape: "[\(size.tokens), \(size.features)]",
+        op: "mixture_of_experts", case: "layer \(size), \(experts) experts",
+        shape: "[\(size.tokens), \(size.features)]",
         family: made[i].contender.family, timings[i], cost: made[i].cost, relative: relative)
     }
   }

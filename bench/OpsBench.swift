@@ -21,8 +21,10 @@ struct OpsBench: ParsableCommand {
   func run() throws {
     let chosen = catalog.filter { op == nil || $0.name == op }
     guard !chosen.isEmpty else {
-      throw ValidationError("--op \(op ?? ""): no such op; there are \(catalog.map { $0.name }.joined(separator: ", "))")
+      throw ValidationError(
+        "--op \(op ?? ""): no such op; there are \(catalog.map { $0.name }.joined(separator: ", "))")
     }
+    if let shape { try checkSizes("--shape \(shape.text)", shape.shapes) }
     guard shape == nil || op != nil else { throw ValidationError("--shape goes with --op") }
     let cases = try cases(of: chosen)
     let session = try Session(options)
@@ -46,7 +48,7 @@ struct OpsBench: ParsableCommand {
 /// Extents of each input, `8x197x768,768,768`.
 struct InputShapes: ExpressibleByArgument {
   let shapes: [Shape]
-  private let text: String
+  let text: String
 
   init?(argument: String) {
     let shapes = argument.split(separator: ",", omittingEmptySubsequences: false).map { input in
@@ -101,7 +103,7 @@ extension Session {
           dtype: types.first?.dtype.rawValue ?? "f32", family: variant.name, timings[i],
           cost: op.cost(site.inputs, site.outputs), error: errors[i])
       }
-    } catch where error is VulkanError || error is BenchError {
+    } catch  where error is VulkanError || error is BenchError {
       note("skipped \(op.name) \(opCase.name): \(error)")
     }
   }

@@ -132,7 +132,9 @@ struct StepBench: ParsableCommand {
     let state = StepState(step: 1, learningRate: 1e-3, seed: 0)
       .words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)
     let image = recipe.task
-    let noise = (0..<task.settings.batch * image.channels * image.size * image.size).map { UInt8(($0 &* 2_654_435_761) >> 13 & 0xff) }
+    let noise = (0..<task.settings.batch * image.channels * image.size * image.size).map {
+      UInt8(($0 &* 2_654_435_761) >> 13 & 0xff)
+    }
     return { feed in
       feed.set(StepState.inputName, state[...])
       for micro in 0..<task.settings.accumulate { feed[StepProgram.images(micro)]?.copyBytes(from: noise) }

@@ -47,11 +47,12 @@ struct BenchTests {
     for row in rows { expectRow(row) }
     let names = Set(rows.map { "\($0.text("op")) \($0.text("case"))" })
     #expect(
-      names.isSuperset(of: ["fma f32", "bandwidth copy", "dispatch no barrier", "dispatch barrier between"]), "\(names)")
+      names.isSuperset(of: ["fma f32", "bandwidth copy", "dispatch no barrier", "dispatch barrier between"]), "\(names)"
+    )
     let fma = try #require(rows.first { $0.text("op") == "fma" })
     #expect(fma.number("gflops") > 0.1 && fma.isNull("gbps") && fma.number("peak_fraction") > 0.1)
-    let picture = try XMLDocument(data: scratch.bytes("roof.svg"))
-    #expect(picture.rootElement()?.name == "svg")
+    let picture = String(decoding: try scratch.bytes("roof.svg"), as: UTF8.self)
+    #expect(picture.hasPrefix("<svg") && picture.hasSuffix("</svg>\n"))
   }
 
   @Test func matmul() throws {
@@ -125,12 +126,14 @@ struct BenchTests {
     }
     try expect(["matmul", "--shape", "12x5"], "'12x5' is invalid for '--shape")
     try expect(["matmul", "--shape", "0x5x5"], "'0x5x5' is invalid for '--shape")
-    try expect(["matmul", "--form", "xx"], "nn, nt or tn")
+    try expect(["matmul", "--form", "xx"], "'xx' is invalid for '--form")
     try expect(["matmul", "--against", "libnone.so"], "libnone.so cannot be loaded", status: 1)
     try expect(["ops", "--op", "walk"], "--op walk: no such op; there are accuracy, adamw")
     try expect(["ops", "--shape", "5"], "--shape goes with --op")
     try expect(["ops", "--op", "add", "--shape", "5"], "--shape 5: add takes other numbers of inputs: [2]")
     try expect(["ops", "--op", "add", "--shape", "5,6"], "--shape 5,6: add ")
+    try expect(["ops", "--op", "add", "--shape", "99999999x99999999x99999999,5"], "more than 268435456 elements")
+    try expect(["matmul", "--shape", "1000000x1000000x1"], "a tensor [1000000, 1000000] has more than")
     try expect(["attention", "--shape", "8x12"], "'8x12' is invalid for '--shape")
     try expect(["moe", "--top", "9"], "--top 9 of 8 experts")
     try expect(["ops", "--seconds", "0"], "--seconds 0.0: expected more than 0")

@@ -63,9 +63,11 @@ struct CatalogTests {
     let inputs = test.inputs(&random)
     let types = inputs.map(\.type)
     let site = LaunchSite(inputs: types, outputs: try test.opCase.op.infer(types), traits: traits)
-    #expect(test.opCase.op.launch(site).dispatches.count == 7)  // three pieces, twice, and the norm
-    let whole = try GuardedRun(test.opCase.op, inputs, on: device, poison: 0x7fc0_0bad)
-    let pieces = try GuardedRun(test.opCase.op, inputs, on: device, traits: traits, poison: 0x7fc0_0bad)
+    let launch = test.opCase.op.launch(site)
+    #expect(launch.dispatches.count == 7)  // three pieces, twice, and the norm
+    let usual = test.opCase.op.launch(LaunchSite(inputs: types, outputs: site.outputs, traits: device.traits))
+    let whole = try GuardedRun(test.opCase.op, usual, inputs, on: device, poison: 0x7fc0_0bad)
+    let pieces = try GuardedRun(test.opCase.op, launch, inputs, on: device, poison: 0x7fc0_0bad)
     #expect(pieces.breaches == [])
     for (a, b) in zip(whole.results, pieces.results) {
       let worst = deviation(
