@@ -24,6 +24,7 @@ int source_row(int s) { return int(texelFetch(gather, s).x) / divisor; }
 int row_of_a(int row) { return GATHERED == 1 ? source_row(row) : row; }
 int row_of_b(int row) { return GATHERED == 2 ? source_row(row) : row; }
 #include "matmul_lanes.glsl"
+#include "expert_tile.glsl"
 
 void main() {
   if (FORM == TN) {
@@ -33,21 +34,8 @@ void main() {
         0, M, 0, N, m0, M, N, int(texelFetch(offsets, expert).x), int(texelFetch(offsets, expert + 1).x));
     finish(expert * M * N, 0, m0, M, N);
   } else {
-    // Row tiles are numbered expert after expert; those past the last one are empty.
-    int tile = tile_index();
-    int expert = 0, m0 = 0, m_end = 0, passed = 0;
-    int begin = int(texelFetch(offsets, 0).x);
-    for (int e = 0; e < experts; e++) {
-      int end = int(texelFetch(offsets, e + 1).x);
-      int tiles = (end - begin + int(ROWS) - 1) / int(ROWS);
-      if (tile >= passed && tile < passed + tiles) {
-        expert = e;
-        m0 = begin + (tile - passed) * int(ROWS);
-        m_end = end;
-      }
-      passed += tiles;
-      begin = end;
-    }
+    ExpertTile tile = expert_tile(tile_index(), experts);
+    int m0 = tile.m0, m_end = tile.m_end, expert = tile.expert;
     accumulate(
         0, K, expert * N * K, FORM == NT ? K : N, m0, max(m_end, 1), N, 0, m0 < m_end ? K : 0);
     finish(0, expert * N, m0, m_end, N);

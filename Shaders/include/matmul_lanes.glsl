@@ -100,8 +100,8 @@ void accumulate(int a_start, int a_length, int b_start, int b_length, int m0, in
 
 /// Hands the sums to the epilogue; C's rows are `columns` long, the matrix starts at element c_start, its bias at bias_start.
 ///
-/// A loop over rows, and a row picked from registers by comparison: unrolled, the epilogue's code would be tens of
-/// kilobytes that no instruction cache holds, and an array indexed by the loop would take `sums` out of the registers.
+/// Where the epilogue is long it is a loop over rows, each picked from registers by comparison: unrolled, its code would be
+/// tens of kilobytes that no instruction cache holds, and an array indexed by the loop would take `sums` out of the registers.
 void finish(int c_start, int bias_start, int m0, int m_end, int columns) {
   int n0 = first_column();
   vec4 bias_values[VECTORS];
@@ -109,12 +109,20 @@ void finish(int c_start, int bias_start, int m0, int m_end, int columns) {
     int n = n0 + 4 * int(CLUSTER) * v;
     bias_values[v] = bias_at(bias_start, ALIGNED_C ? min(n, columns - 4) : n, columns);
   }
-  [[dont_unroll]] for (int i = 0; i < ROWS; i++) {
-    [[unroll]] for (int v = 0; v < VECTORS; v++) {
-      vec4 row = sums[0][v];
-      [[unroll]] for (int j = 1; j < ROWS; j++) row = i == j ? sums[j][v] : row;
-      int n = n0 + 4 * int(CLUSTER) * v;
-      if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, row, bias_values[v]);
+  if (ALIGNED_C && ACTIVATION == 0 && ROWS <= 16) {
+    [[unroll]] for (int i = 0; i < ROWS; i++)
+      [[unroll]] for (int v = 0; v < VECTORS; v++) {
+        int n = n0 + 4 * int(CLUSTER) * v;
+        if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, sums[i][v], bias_values[v]);
+      }
+  } else {
+    [[dont_unroll]] for (int i = 0; i < ROWS; i++) {
+      [[unroll]] for (int v = 0; v < VECTORS; v++) {
+        vec4 row = sums[0][v];
+        [[unroll]] for (int j = 1; j < ROWS; j++) row = i == j ? sums[j][v] : row;
+        int n = n0 + 4 * int(CLUSTER) * v;
+        if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, row, bias_values[v]);
+      }
     }
   }
 }

@@ -93,6 +93,7 @@ package struct DevicePlan: Sendable, Hashable {
     traits = DeviceTraits(
       subgroupSize: requiredSubgroupSize ?? device.subgroups.size, isSoftware: device.kind == .cpu,
       hasLargeRegisterFile: !isGCN,
+      hasInt64: device.shaderInt64,
       maxTexelBufferElements: device.limits.texelBufferElements, sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,
       maxPushConstantBytes: device.limits.pushConstantBytes, maxStorageBufferRange: device.limits.storageBufferRange,

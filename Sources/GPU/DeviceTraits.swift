@@ -6,6 +6,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var isSoftware: Bool
   /// Whether four subgroups per SIMD keep 128 registers for each invocation: false on AMD's GCN, which has 64 then.
   package var hasLargeRegisterFile: Bool
+  /// Whether shaders may use integers of 64 bits, which make stores wider.
+  package var hasInt64: Bool
   package var maxTexelBufferElements: Int
   package var sharedMemoryBytes: Int
   package var maxWorkgroupInvocations: Int
@@ -17,7 +19,7 @@ package struct DeviceTraits: Sendable, Hashable {
   package var maxWorkgroupSize: [Int]
 
   package init(
-    subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true,
+    subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true, hasInt64: Bool = true,
     maxTexelBufferElements: Int = 1 << 27,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
     maxStorageBufferRange: Int = 1 << 27, maxGroups: [Int] = [guaranteedGroups, guaranteedGroups, guaranteedGroups],
@@ -26,6 +28,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.subgroupSize = subgroupSize
     self.isSoftware = isSoftware
     self.hasLargeRegisterFile = hasLargeRegisterFile
+    self.hasInt64 = hasInt64
     self.maxTexelBufferElements = maxTexelBufferElements
     self.sharedMemoryBytes = sharedMemoryBytes
     self.maxWorkgroupInvocations = maxWorkgroupInvocations

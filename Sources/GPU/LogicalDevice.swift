@@ -56,6 +56,7 @@ final class LogicalDevice: Sendable {
     var features = VkPhysicalDeviceFeatures2()
     features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2
     features.features.robustBufferAccess = plan.robustBufferAccess ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
+    features.features.shaderInt64 = plan.snapshot.shaderInt64 ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
     features.pNext = UnsafeMutableRawPointer(scratch.one(features12))
 
     var info = VkDeviceCreateInfo()

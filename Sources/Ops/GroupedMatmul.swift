@@ -52,8 +52,57 @@ package struct GroupedMatmul: Op {
     return epilogue.outputs(c)
   }
 
-  package func launch(_ site: LaunchSite) -> Launch {
-    guard site.traits.isSoftware else { return tiled(site)[0].launch }
+  package func launch(_ site: LaunchSite) -> Launch { variants(site)[0].launch }
+
+  package func variants(_ site: LaunchSite) -> [Variant] {
+    guard site.traits.isSoftware else { return tiled(site) }
+    let (experts, slots, n) = (site.inputs[2].count - 1, site.inputs[3].count, site.outputs[0].shape.last)
+    // Packing is one pass over the weights of every expert, however few rows it has.
+    let pays = slots >= 256 * experts
+    let packed = [(true, "panels", pays && n >= 512), (false, "right panels", pays)].compactMap { both, name, pays in
+      panels(site, packsRows: both).map { (pays, Variant(name, $0)) }
+    }
+    let fitting = packed.filter { $0.1.launch.misfit(at: site) == nil }
+    let lanes = Variant("lanes", lanes(site))
+    let plain = lanes.launch.misfit(at: site) == nil ? [lanes] : tiled(site)
+    return fitting.filter(\.0).map(\.1) + plain + fitting.filter { !$0.0 }.map(\.1)
+  }
+
+  /// Each expert's weights packed first, and its rows too; nil where the kernel does not do it.
+  private func panels(_ site: LaunchSite, packsRows: Bool) -> Launch? {
+    let (a, c) = (site.inputs[0].shape, site.outputs[0].shape)
+    let (experts, slots, k, n) = (site.inputs[2].count - 1, site.inputs[3].count, a.last, c.last)
+    guard transposing != .left, k % 4 == 0, let tile = PanelTile(columns: n, traits: site.traits) else { return nil }
+    // Each expert may end in a tile of its own that is not full.
+    let groups = tile.groups(rows: slots + experts * PanelTile.rows, columns: n, chunks: 1)
+    let divisor = Int32(gathered == .left ? slots / a.rows : 1)
+    let routing = [Operand.input(2).texels(.r32ui), .input(3).texels(.r32ui)]
+    let rows = tile.packed(groups.x * PanelTile.rows, quads: k / 4, isRight: false)
+    let packRows = Dispatch(
+      PackExpertRowsKernel.self, constants: .init(GATHERED: gathered == .left),
+      push: .init(K4: Int32(k / 4), tiles: Int32(groups.x), experts: Int32(experts), divisor: divisor),
+      [.input(0).texels(.rgba32f)] + routing + [.scratch(1)],
+      groups: .linear(groups.x * PanelTile.rows / 2 * ((k + 15) / 16), perGroup: 64))
+    return Launch(
+      scratch: [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] + (packsRows ? [rows] : []),
+      [
+        tile.pack(
+          .input(1), to: .scratch(0), matrices: experts, count: n, k: k, alongK: transposing == .right, isRight: true)
+      ] + (packsRows ? [packRows] : []) + [
+        Dispatch(
+          GroupedPanelsKernel.self,
+          constants: .init(
+            local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), PACKED_A: packsRows,
+            GATHERED: gathered == .left, ALIGNED_C: true, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
+            ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
+          push: .init(N: Int32(n), K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
+          epilogue.operands(first: 5, columns: n)
+            + [(packsRows ? Operand.scratch(1) : .input(0)).texels(.rgba32f), .scratch(0).texels(.rgba32f)] + routing,
+          groups: groups)
+      ])
+  }
+
+  private func lanes(_ site: LaunchSite) -> Launch {
     let (a, b, c) = (site.inputs[0].shape, site.inputs[1].shape, site.outputs[0].shape)
     let (experts, slots) = (site.inputs[2].count - 1, site.inputs[3].count)
     let tile = LaneTile(
@@ -82,10 +131,6 @@ package struct GroupedMatmul: Op {
         ],
         groups: groups)
     ])
-  }
-
-  package func variants(_ site: LaunchSite) -> [Variant] {
-    site.traits.isSoftware ? [Variant("default", launch(site))] : tiled(site)
   }
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {
@@ -169,10 +214,10 @@ package struct GroupedMatmul: Op {
       grouped("one row", .right, .left, tokens: 1, k: 1, experts: 1, from: 1, to: 1),
       grouped("odd", .right, .left, tokens: 21, k: 2, experts: 5, from: 7, to: 5, bias),
       grouped("odd", .none, .left, tokens: 13, k: 3, experts: 4, from: 5, to: 9),
-      grouped("whole vectors", .right, .left, tokens: 43, k: 2, experts: 4, from: 16, to: 36, bias),
-      grouped("whole vectors", .none, .neither, tokens: 50, k: 1, experts: 3, from: 20, to: 12, bias),
+      grouped("whole vectors", .right, .left, tokens: 43, k: 2, experts: 4, from: 16, to: 40, bias),
+      grouped("whole vectors", .none, .neither, tokens: 50, k: 1, experts: 3, from: 20, to: 72, bias),
       grouped("many experts", .right, .neither, tokens: 40, k: 2, experts: 64, from: 8, to: 4),
-      grouped("bias, gelu", .right, .left, tokens: 43, k: 2, experts: 4, from: 16, to: 36, gelu),
+      grouped("bias, gelu", .right, .left, tokens: 43, k: 2, experts: 4, from: 16, to: 40, gelu),
       grouped("gelu'", .none, .neither, tokens: 70, k: 1, experts: 3, from: 12, to: 36, derivative),
     ]
   }()

@@ -44,13 +44,8 @@ extension Matmul {
   }
 
   private func launch(_ size: MatmulSize, _ tile: SharedTile) -> Launch {
-    let finish = epilogue.operands(first: 2, columns: size.n)
     let chunks = size.chunks(wanted: SharedTile.manyGroups / (size.batch * tile.count(size.m) * tile.count(size.n)))
-    guard chunks.count > 1 else { return Launch([product(size, chunks, tile, epilogue, finish)]) }
-    let toScratch = Epilogue().operands(first: 2, columns: size.n, c: .scratch(0))
-    return Launch(
-      scratch: [TensorType([size.batch, chunks.count, size.m, size.n])],
-      [product(size, chunks, tile, Epilogue(), toScratch), sumOfPartials(size, chunks, finish)])
+    return summed(size, chunks) { product(size, chunks, tile, $0, $1) }
   }
 
   private func product(

@@ -1,0 +1,31 @@
+#version 450
+// C[s, :] = A[row(s), :] op(B_e) for the rows s in offsets[e] ..< offsets[e + 1] of expert e, then the epilogue; as forms NN and
+// NT of grouped_matmul, with B packed: [E][column tiles][K4][8 CLUSTER] vectors along k, in the order of pack_panels.comp.
+//   A [*, 4 K4], or the tiles of pack_expert_rows where PACKED_A; C [S, N], bias [E, N]; row(s) = gather[s] / divisor where GATHERED,
+//   else s. N is a multiple of 8.
+// Groups: one subgroup each; x S / ROWS rounded up + E row tiles, y column tiles.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
+layout(constant_id = 8) const bool PACKED_A = false;
+layout(constant_id = 9) const bool GATHERED = false;
+layout(binding = 5) uniform textureBuffer a;
+layout(binding = 6) uniform textureBuffer b;
+layout(binding = 7) uniform utextureBuffer offsets;  // [E + 1]
+layout(binding = 8) uniform utextureBuffer gather;  // [S]
+layout(push_constant) uniform Push {
+  int N;
+  int K4;
+  int experts;
+  int divisor;
+};
+int row_of_a(int row) { return GATHERED ? int(texelFetch(gather, row).x) / divisor : row; }
+#include "matmul_panels.glsl"
+#include "expert_tile.glsl"
+
+void main() {
+  ExpertTile tile = expert_tile(int(gl_WorkGroupID.x), experts);
+  int panel = tile.expert * int(gl_NumWorkGroups.y) + int(gl_WorkGroupID.y);
+  accumulate(int(gl_WorkGroupID.x), tile.m0, max(tile.m_end, 1), panel, K4, 0, tile.m0 < tile.m_end ? K4 : 0);
+  finish(0, tile.expert * N, tile.m0, tile.m_end, N);
+}

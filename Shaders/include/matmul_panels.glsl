@@ -1,0 +1,70 @@
+// A tile of C in the registers of one subgroup, ROWS rows x 8 CLUSTER columns, eight neighbouring columns per lane, over operands
+// that pack_panels laid out. N is a multiple of 8.
+//
+// The includer declares CLUSTER, PACKED_A and the texel buffers a and b, and where it is not PACKED_A the rows that A is really
+// stored in: `int row_of_a(int)`.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#define WIDE_STORES
+#include "wide.glsl"
+#include "epilogue.glsl"
+
+const int ROWS = 16;
+const int A_VECTORS = ROWS / int(CLUSTER);
+
+vec4 sums[ROWS][2];
+
+/// Sums quads k ..< k + count of row tile `tile` and column tile `panel`, operands being K4 quads long.
+/// - m0, m_end: rows of A, where it is not packed; rows from m_end on are garbage.
+void accumulate(int tile, int m0, int m_end, int panel, int K4, int k, int count) {
+  int lane = int(gl_SubgroupInvocationID);
+  int a_at[A_VECTORS];
+  [[unroll]] for (int q = 0; q < A_VECTORS; q++) {
+    int row = lane + int(CLUSTER) * q;
+    a_at[q] = PACKED_A ? (tile * K4 + k) * ROWS + row : row_of_a(min(m0 + row, m_end - 1)) * K4 + k;
+  }
+  int b_at = (panel * K4 + k) * 8 * int(CLUSTER) + lane;
+  [[unroll]] for (int i = 0; i < ROWS; i++)
+    [[unroll]] for (int v = 0; v < 2; v++) sums[i][v] = vec4(0.0);
+
+  int along_a = 0;
+  for (int step = 0; step < count; step++) {
+    vec4 a_part[A_VECTORS];
+    vec4 b_part[8];
+    [[unroll]] for (int q = 0; q < A_VECTORS; q++) a_part[q] = texelFetch(a, a_at[q] + along_a);
+    [[unroll]] for (int j = 0; j < 8; j++) b_part[j] = texelFetch(b, b_at + int(CLUSTER) * j);
+    along_a += PACKED_A ? ROWS : 1;
+    b_at += 8 * int(CLUSTER);
+    // Row by row, so that a row's sums stay in registers over the four k.
+    [[unroll]] for (int i = 0; i < ROWS; i++) {
+      float x[4];
+      [[unroll]] for (int t = 0; t < 4; t++) x[t] = subgroupShuffle(a_part[i / CLUSTER][t], i % CLUSTER);
+      [[unroll]] for (int v = 0; v < 2; v++)
+        [[unroll]] for (int t = 0; t < 4; t++)
+          sums[i][v] +=
+              x[t] * vec4(b_part[4 * v][t], b_part[4 * v + 1][t], b_part[4 * v + 2][t], b_part[4 * v + 3][t]);
+    }
+  }
+}
+
+/// Hands the sums to the epilogue; C's rows are `columns` long, the matrix starts at element c_start, its bias at bias_start.
+/// A loop where the epilogue is long, see matmul_lanes.glsl.
+void finish(int c_start, int bias_start, int m0, int m_end, int columns) {
+  int n = int(gl_WorkGroupID.y * CLUSTER + gl_SubgroupInvocationID) * 8;
+  vec4 bias_values[2];
+  [[unroll]] for (int v = 0; v < 2; v++) bias_values[v] = bias_at(bias_start, min(n, columns - 8) + 4 * v, columns);
+  if (ACTIVATION == 0) {
+    [[unroll]] for (int i = 0; i < ROWS; i++)
+      if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, sums[i], bias_values);
+  } else {
+    [[dont_unroll]] for (int i = 0; i < ROWS; i++) {
+      vec4 row[2] = sums[0];
+      [[unroll]] for (int j = 1; j < ROWS; j++) {
+        row[0] = i == j ? sums[j][0] : row[0];
+        row[1] = i == j ? sums[j][1] : row[1];
+      }
+      if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, row, bias_values);
+    }
+  }
+}

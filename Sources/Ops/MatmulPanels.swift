@@ -1,0 +1,49 @@
+import GPU
+import Graph
+import Kernels
+
+/// How `matmul_panels` cuts a product: operands are laid out first (`pack_panels`), panel by panel, in the order in which
+/// one subgroup per tile of C reads them.
+struct PanelTile {
+  static let rows = 16
+  let lanes: Int
+
+  /// nil where the driver is no software driver, has no 64-bit integers, or its subgroups do not divide the tile's rows; and
+  /// where rows of C are no whole stores, or shorter than half a tile.
+  init?(columns: Int, traits: DeviceTraits) {
+    lanes = traits.subgroupSize
+    guard traits.isSoftware, traits.hasInt64, (4...Self.rows).contains(lanes), Self.rows % lanes == 0,
+      columns % 8 == 0, columns > 4 * lanes
+    else { return nil }
+  }
+
+  var columns: Int { 8 * lanes }
+
+  /// A packed operand: `matrices` of `count` rows (of A) or columns (of B), each of `quads` vectors of four products.
+  func packed(matrices: Int = 1, _ count: Int, quads: Int, isRight: Bool) -> TensorType {
+    let width = isRight ? columns : Self.rows
+    return TensorType([matrices, (count + width - 1) / width, quads, width, 4])
+  }
+
+  /// Lays out `source`: `matrices`, each [count, k] in memory if `alongK`, else [k, count].
+  func pack(
+    _ source: Operand, to packed: Operand, matrices: Int = 1, count: Int, k: Int, alongK: Bool, isRight: Bool
+  ) -> Dispatch {
+    let (width, quads) = (isRight ? columns : Self.rows, (k + 3) / 4)
+    let length = alongK ? k : count
+    // Vectors that one invocation lays out, as far as K goes.
+    let share = alongK ? 2 : isRight ? 8 : 4
+    let invocations = (count + width - 1) / width * width / share * (alongK ? (quads + 3) / 4 : quads)
+    let grid = GroupCount.linear(invocations, perGroup: 64)
+    return Dispatch(
+      PackPanelsKernel.self,
+      constants: .init(
+        ALONG_K: alongK, ALIGNED: length % 4 == 0, WIDTH: Int32(width), LANES: isRight ? Int32(lanes) : 0),
+      push: .init(R: Int32(count), K: Int32(k), K4: Int32(quads)),
+      [source.texels(rowsOf: length), packed], groups: GroupCount(grid.x, grid.y, matrices))
+  }
+
+  func groups(rows: Int, columns: Int, chunks: Int) -> GroupCount {
+    GroupCount((rows + Self.rows - 1) / Self.rows, (columns + self.columns - 1) / self.columns, chunks)
+  }
+}

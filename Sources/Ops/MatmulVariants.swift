@@ -1,0 +1,111 @@
+import GPU
+import Graph
+import Kernels
+
+/// The ways to launch a product; docs/matmul.md compares them.
+extension Matmul {
+  /// `lanes` and `panels` want a software driver and texel views as long as the operands; `tiles` runs everywhere.
+  package func variants(_ site: LaunchSite) -> [Variant] {
+    let size = MatmulSize(site.inputs[0].shape, site.inputs[1].shape, transposing, batched: batched)
+    guard site.traits.isSoftware else { return tiled(site) }
+    let candidates =
+      [Panels.both, .right].compactMap { packing in
+        panels(size, packing, site.traits).map { (packing.pays(size), Variant(packing.rawValue, $0)) }
+      } + [(false, Variant("lanes", lanes(size, site.traits)))]
+    let fitting = candidates.filter { $0.1.launch.misfit(at: site) == nil }
+    let ordered = fitting.filter(\.0) + fitting.filter { !$0.0 }.reversed()
+    return ordered.isEmpty ? tiled(site) : ordered.map(\.1)
+  }
+
+  /// Which operands are packed before the product.
+  private enum Panels: String {
+    case both = "panels"
+    case right = "right panels"
+
+    /// The default rule (docs/matmul.md): packing an operand is one pass over it, against one per tile along the other; and a
+    /// dispatch of its own, which small products do not earn back.
+    func pays(_ size: MatmulSize) -> Bool {
+      switch self {
+      case .both: size.m >= 512 && size.n >= 512
+      case .right: size.m >= 256 && size.m * size.n * size.k >= 1 << 22
+      }
+    }
+  }
+
+  private func panels(_ size: MatmulSize, _ packing: Panels, _ traits: DeviceTraits) -> Launch? {
+    guard let tile = PanelTile(columns: size.n, traits: traits), size.batch == 1,
+      packing == .both || transposing != .left && size.k % 4 == 0
+    else { return nil }
+    let quads = (size.k + 3) / 4
+    let tiles = tile.groups(rows: size.m, columns: size.n, chunks: 1)
+    let chunks = size.chunks(wanted: 4 / (tiles.x * tiles.y))
+    let right = tile.packed(size.n, quads: quads, isRight: true)
+    let left = packing == .both ? [tile.packed(size.m, quads: quads, isRight: false)] : []
+    var packs = [
+      tile.pack(
+        .input(1), to: .scratch(0), count: size.n, k: size.k, alongK: transposing == .right, isRight: true)
+    ]
+    if packing == .both {
+      packs.append(
+        tile.pack(
+          .input(0), to: .scratch(1), count: size.m, k: size.k, alongK: transposing != .left, isRight: false))
+    }
+    return summed(size, chunks, scratch: [right] + left, before: packs) { epilogue, finish in
+      Dispatch(
+        MatmulPanelsKernel.self,
+        constants: .init(
+          local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), PACKED_A: packing == .both, ALIGNED_C: true,
+          HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
+          ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
+        push: .init(
+          M: Int32(size.m), N: Int32(size.n), K4: Int32(quads), chunk4: Int32(chunks.extent / 4)),
+        finish + [(packing == .both ? Operand.scratch(1) : .input(0)).texels(.rgba32f), .scratch(0).texels(.rgba32f)],
+        groups: tile.groups(rows: size.m, columns: size.n, chunks: chunks.count))
+    }
+  }
+
+  private func lanes(_ size: MatmulSize, _ traits: DeviceTraits) -> Launch {
+    let (aLength, bLength) = size.contiguous(transposing)
+    let tile = size.tile(transposing, traits)
+    let (rowTiles, columnTiles) = (tile.rowTiles(size.m), tile.columnTiles(size.n))
+    let chunks = size.chunks(wanted: 4 / (size.batch * rowTiles * columnTiles))
+    return summed(size, chunks) { epilogue, finish in
+      Dispatch(
+        MatmulLanesKernel.self,
+        constants: .init(
+          local_size_x: UInt32(tile.localSize), CLUSTER: UInt32(tile.cluster), WHOLE_SUBGROUP: tile.wholeSubgroup,
+          ROWS: UInt32(tile.rows), VECTORS: UInt32(tile.vectors), FORM: transposing.rawValue,
+          ALIGNED_A: aLength % 4 == 0, ALIGNED_B: bLength % 4 == 0, ALIGNED_C: size.n % 4 == 0,
+          HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, ACTIVATION: epilogue.activation.rawValue,
+          HAS_RESIDUAL: epilogue.residual),
+        push: .init(
+          M: Int32(size.m), N: Int32(size.n), K: Int32(size.k), chunks: Int32(chunks.count),
+          chunk: Int32(chunks.extent)),
+        finish + [.input(0).texels(rowsOf: aLength), .input(1).texels(rowsOf: bLength)],
+        groups: tile.groups(rowTiles: rowTiles, columns: size.n, size.batch * chunks.count))
+    }
+  }
+
+  /// `product` with our epilogue where K is one chunk; else without one into partial results, which are added behind it.
+  func summed(
+    _ size: MatmulSize, _ chunks: MatmulSize.Chunks, scratch: [TensorType] = [], before: [Dispatch] = [],
+    _ product: (Epilogue, [Operand]) -> Dispatch
+  ) -> Launch {
+    let finish = epilogue.operands(first: 2, columns: size.n)
+    guard chunks.count > 1 else { return Launch(scratch: scratch, before + [product(epilogue, finish)]) }
+    let partial = Operand.scratch(scratch.count)
+    let rows = size.batch * size.m
+    return Launch(
+      scratch: scratch + [TensorType([size.batch, chunks.count, size.m, size.n])],
+      before + [
+        product(Epilogue(), Epilogue().operands(first: 2, columns: size.n, c: partial)),
+        Dispatch(
+          SumPartialsKernel.self,
+          constants: .init(
+            ALIGNED_C: size.n % 4 == 0, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
+            ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
+          push: .init(rows: Int32(rows), M: Int32(size.m), N: Int32(size.n), chunks: Int32(chunks.count)),
+          finish + [partial.texels(rowsOf: size.n)], groups: GroupCount((size.n + 31) / 32, (rows + 7) / 8)),
+      ])
+  }
+}
