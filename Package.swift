@@ -35,12 +35,13 @@ let package = Package(
     .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Storage", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
-    .target(name: "Distillation", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
+    .target(name: "Distillation", dependencies: ["Tuning", "Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
     .target(name: "Verification", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .executableTarget(
       name: "graft",
       dependencies: [
-        "Bench", "Distillation", "Verification", "Storage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Bench", "Tuning", "Distillation", "Verification", "Storage",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
     .target(
@@ -49,13 +50,14 @@ let package = Package(
         "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Kernels", "Random", "Storage",
         "ShaderCompiler", "ShaderReflection", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "bench", exclude: ["results"],
+      path: "bench", exclude: ["results", "compare_ops.py"],
       resources: ["copy", "fma", "lanes_reference", "touch"].map { .embedInCode("shaders/\($0).comp") }),
 
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen", "ShaderCompiler", "ShaderReflection"]),
     .testTarget(
-      name: "NullTests", dependencies: ["Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
+      name: "NullTests",
+      dependencies: ["Bench", "Tuning", "Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .testTarget(name: "OpTests", dependencies: ["TestSupport", "Tuning", "Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",
@@ -64,7 +66,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "DistillationTests",
-      dependencies: ["TestSupport", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+      dependencies: ["TestSupport", "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .testTarget(name: "CLITests", dependencies: ["graft", "TestSupport", "Distillation", "GPU", "Storage"]),
   ],
   swiftLanguageModes: [.v6]

@@ -11,6 +11,7 @@ struct AttentionBench: ParsableCommand {
 
   @Option(help: "Batch, heads, tokens and head dimension, e.g. B8H12T197D64; may be repeated.")
   var shape: [AttentionShape] = []
+  @Option(help: "One of the two: forward, or both (forward and backward as one).") var only: AttentionPart?
   @OptionGroup var options: BenchOptions
 
   func run() throws {
@@ -41,27 +42,30 @@ struct AttentionBench: ParsableCommand {
     let (there, back) = (site(nodes[0]), site(nodes[1]))
     let forwardTensors = try OpTensors(
       nodes[0].op, at: there, inputs: [input], on: session.device, copies: session.copies(at: there))
-    let forwardVariant = nodes[0].op.variants(there)[0]
+    let forwardVariant = try session.variants(of: nodes[0].op, at: there)[0]
     let results = try OpTimer(forwardVariant.launch, on: forwardTensors).results()
     let backTensors = try OpTensors(
       nodes[1].op, at: back, inputs: [input] + results + [cotangent], on: session.device,
       copies: session.copies(at: back))
-    let backVariant = nodes[1].op.variants(back)[0]
+    let backVariant = try session.variants(of: nodes[1].op, at: back)[0]
 
     let forward = try Contender(forwardVariant.name, forwardVariant.launch, on: forwardTensors)
     let backward = try Contender(backVariant.name, backVariant.launch, on: backTensors)
     let both = Contender.sequence("\(forwardVariant.name), \(backVariant.name)", [forward, backward])
-    let timings = try alternate([forward, both], seconds: session.options.seconds)
     let cost = nodes[0].op.cost(there.inputs, there.outputs)
     let error = cost.flops <= 20_000_000 ? largestError(results, nodes[0].op.reference([input])) : nil
-    session.report(
-      op: "attention", case: "\(shape) forward", shape: "\(qkv)", family: forward.family, timings[0], cost: cost,
-      error: error)
-    session.report(
-      op: "attention", case: "\(shape) forward+backward", shape: "\(qkv)", family: both.family, timings[1],
-      cost: cost + nodes[1].op.cost(back.inputs, back.outputs))
+    var passes = [(name: "forward", contender: forward, cost: cost, error: error)]
+    passes.append(("forward+backward", both, cost + nodes[1].op.cost(back.inputs, back.outputs), nil))
+    if only == .forward { passes.removeLast() } else if only == .both { passes.removeFirst() }
+    for (pass, timings) in zip(passes, try alternate(passes.map(\.contender), seconds: session.options.seconds)) {
+      session.report(
+        op: "attention", case: "\(shape) \(pass.name)", shape: "\(qkv)", family: pass.contender.family, timings,
+        cost: pass.cost, error: pass.error)
+    }
   }
 }
+
+enum AttentionPart: String, CaseIterable, ExpressibleByArgument { case forward, both }
 
 /// Written B8H12T197D64.
 struct AttentionShape: ExpressibleByArgument, CustomStringConvertible {

@@ -24,6 +24,8 @@ struct BenchOptions: ParsableArguments {
   @Flag(help: "Rotate through copies of the tensors, so that runs find nothing in the caches.") var cold = false
   @Flag(inversion: .prefixedNo, help: "Measure the device's peak first, as what speeds are fractions of.")
   var peak = true
+  @Flag(inversion: .prefixedNo, help: "Take the kernels that measurements choose, as runs do, and not the default ones.")
+  var tune = true
   @Flag(help: "One JSON object a line on standard output instead of the table.") var json = false
   @Option(help: "Also draw a roofline picture (SVG) into this file.") var plot: String?
 

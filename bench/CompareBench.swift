@@ -71,12 +71,12 @@ struct Comparison {
 
   func text(_ before: String, _ after: String) -> String {
     var lines = [
-      "\(Table.pad("op", 24)) \(Table.pad("case", 34))  before ms    after ms  speed-up"
+      "\(Table.pad("op", 22)) \(Table.pad("case", 44))  before ms    after ms  speed-up"
     ]
     for pair in pairs {
       let verdict = pair.isOutsideSpread ? (pair.speedup > 1 ? "faster" : "SLOWER") : "within spread"
       lines.append(
-        "\(Table.pad(pair.before.op, 24)) \(Table.pad(pair.before.case, 34))"
+        "\(Table.pad(pair.before.op, 22)) \(Table.pad(pair.before.case, 44))"
           + String(
             format: "%11.4f %11.4f %8.3fx  ", pair.before.medianMilliseconds, pair.after.medianMilliseconds,
             pair.speedup)

@@ -15,7 +15,7 @@ struct MatmulBench: ParsableCommand {
   @Option(help: "M x N x K, e.g. 1576x3072x768; may be repeated.") var shape: [MatmulShape] = []
   @Option(help: "nn, nt or tn; may be repeated. All by default.") var form: [MatmulForm] = []
   @Option(help: "Library with cblas_sgemm; left out with a note if it is not there.") var against: String?
-  @Flag(help: "Every variant that the op offers here, not just the default.") var variants = false
+  @Flag(help: "Every variant that the op offers here, not just the chosen one.") var variants = false
   @OptionGroup var options: BenchOptions
 
   func run() throws {
@@ -44,7 +44,7 @@ struct MatmulBench: ParsableCommand {
     let site = LaunchSite(inputs: types, outputs: try op.infer(types), traits: session.device.traits)
     let tensors = try OpTensors(opCase, on: session.device, copies: session.copies(at: site))
     let (a, b) = (tensors.inputs[0].data.map { Float($0) }, tensors.inputs[1].data.map { Float($0) })
-    let launches = variants ? op.variants(site) : Array(op.variants(site).prefix(1))
+    let launches = try session.variants(of: op, at: site, all: variants)
 
     var contenders: [Contender] = []
     var errors: [Double?] = []

@@ -105,7 +105,7 @@ struct MoEBench: ParsableCommand {
     }
     let tensors = try OpTensors(
       node.op, at: site, inputs: inputs, on: session.device, copies: session.copies(at: site))
-    let variant = node.op.variants(site)[0]
+    let variant = try session.variants(of: node.op, at: site)[0]
     return (
       try Contender(variant.name, variant.launch, on: tensors), node.op.cost(site.inputs, site.outputs)
     )
@@ -139,8 +139,7 @@ struct MoEBench: ParsableCommand {
     let x = graph.constant(noise)
     let y = try layer(x, Forward(graph, training: true, state: StepState.input(in: graph), stream: "layer"))
     let gradients = try graph.gradients(of: y, withRespectTo: [x] + layout.parameters.map(graph.parameter))
-    let program = PlanLayout(
-      Program(graph, results: [y] + gradients.compactMap { $0 }), traits: session.device.traits)
+    let program = try session.layout(Program(graph, results: [y] + gradients.compactMap { $0 }))
     let parameters = try ModuleState(
       layout, values: layout.initialValues(seed: 0, stream: "layer"), isTrained: false, device: session.device)
     return (

@@ -3,8 +3,8 @@ import Models
 import NN
 import Ops
 
-/// What `graft bench ops` measures: every op of a training step at the sizes that it meets there, each once, in both forms:
-/// with epilogues drawn into the products, and op by op.
+/// What `graft bench ops` measures: every op of a training step at the sizes that it meets there, each once; and those ops
+/// that are drawn into others there, as they would run alone.
 struct OpSites {
   let cases: [OpCase]
 
@@ -53,7 +53,8 @@ struct OpSites {
     var cases: [OpCase] = []
     var known: Set<String> = []
     for isFused in [true, false] {
-      for node in Program(graph, results: results, fusing: isFused).nodes {
+      let whole = Set(cases.map(\.op.name))
+      for node in Program(graph, results: results, fusing: isFused).nodes where !whole.contains(node.op.name) {
         let types = node.inputs.map { graph.types[$0] }
         guard known.insert(Choices.key(node.op, types)).inserted else { continue }
         cases.append(OpCase(node.op, types, named: name))

@@ -15,7 +15,7 @@ struct OpsBench: ParsableCommand {
 
   @Option(help: "This op alone.") var op: String?
   @Option(help: "Shapes of the inputs of --op, e.g. 8x197x768,768,768.") var shape: InputShapes?
-  @Flag(help: "Every variant that the op offers here, not just the default.") var variants = false
+  @Flag(help: "Every variant that the op offers here, not just the chosen one.") var variants = false
   @OptionGroup var options: BenchOptions
 
   func run() throws {
@@ -91,7 +91,7 @@ extension Session {
       let types = opCase.inputs.map(\.type)
       let site = LaunchSite(inputs: types, outputs: try op.infer(types), traits: device.traits)
       let tensors = try OpTensors(opCase, on: device, copies: copies(at: site))
-      let variants = allVariants ? op.variants(site) : Array(op.variants(site).prefix(1))
+      let variants = try variants(of: op, at: site, all: allVariants)
       let errors = try errors(of: variants, on: tensors)
       let contenders = try variants.map { try Contender($0.name, $0.launch, on: tensors) }
       let timings = try alternate(contenders, seconds: options.seconds)
@@ -101,7 +101,7 @@ extension Session {
           dtype: types.first?.dtype.rawValue ?? "f32", family: variant.name, timings[i],
           cost: op.cost(site.inputs, site.outputs), error: errors[i])
       }
-    } catch let error as VulkanError {
+    } catch where error is VulkanError || error is BenchError {
       note("skipped \(op.name) \(opCase.name): \(error)")
     }
   }

@@ -9,6 +9,11 @@ struct Peak {
   /// Bytes read and written by the better of two ways to copy memory that no cache holds.
   let gbps: Double
 
+  init(gflops: Double, gbps: Double) {
+    self.gflops = gflops
+    self.gbps = gbps
+  }
+
   init(of device: Device, seconds: Double) throws {
     gflops = try PeakKernels.multiplyAdds(on: device).rate(seconds: seconds)
     gbps = try PeakKernels.copies(on: device).map { try $0.rate(seconds: seconds) }.max() ?? 0
@@ -33,16 +38,16 @@ struct PeakKernels {
     let kernel = try device.benchKernel(
       half ? "fma_f16" : "fma_f32", PackageResources.fma_comp, defining: half ? ["HALF"] : [])
     let sums = try device.makeBuffer(bytes: 4 * invocations, kind: .device, label: "sums").whole
-    var iterations = 16
+    var iterations = 8
     while true {
       let commands = try device.record { recorder throws(VulkanError) in
         try recorder.dispatch(
-          kernel, [.buffer(sums)], push: pushBytes(UInt32(iterations)) + pushBytes(Float(0.75)) + pushBytes(Float(0.25)),
+          kernel, [.buffer(sums)], push: pushBytes(UInt32(iterations)) + pushBytes(Float(1e-6)),
           groups: (UInt32(invocations / 64), 1, 1))
       }
       let contender = try Contender(half ? "f16" : "f32", [commands], on: device)
       if try iterations >= 16_384 || contender.sample().device > 4e-3 {
-        return PeakKernels(contender: contender, amount: 2 * 384 * iterations * invocations)
+        return PeakKernels(contender: contender, amount: 2 * 768 * iterations * invocations)
       }
       iterations *= 4
     }
@@ -51,16 +56,19 @@ struct PeakKernels {
   /// Copies between two buffers larger than caches: by a shader, and by the driver.
   static func copies(on device: Device) throws -> [PeakKernels] {
     let limit = min(128 << 20, device.traits.maxStorageBufferRange, device.memoryAvailable / 4)
-    let bytes = max(1 << 20, limit) / 1024 * 1024
+    let bytes = 1 << max(20, limit.bitWidth - 1 - limit.leadingZeroBitCount)
     let x = try device.makeBuffer(bytes: bytes, kind: .device, label: "copy from").whole
     let y = try device.makeBuffer(bytes: bytes, kind: .device, label: "copy to").whole
     try device.submit([device.record { $0.fill(x, value: 0x3f80_0000) }]).wait()
-    let kernel = try device.benchKernel("copy_vectors", PackageResources.copy_comp)
-    let groups = GroupCount.linear(bytes / 16, perGroup: 64)
+    let isTexels = bytes / 16 <= device.traits.maxTexelBufferElements
+    let kernel = try device.benchKernel(
+      "copy_vectors", PackageResources.copy_comp, defining: isTexels ? ["TEXELS"] : [])
+    let groups = bytes / 16 / 64
+    let rows = max(1, groups >> 15)
     let shader = try device.record { recorder throws(VulkanError) in
       try recorder.dispatch(
-        kernel, [.buffer(x), .buffer(y)], push: pushBytes(UInt32(bytes / 16)),
-        groups: (UInt32(groups.x), UInt32(groups.y), 1))
+        kernel, [isTexels ? .texels(x, .rgba32f) : .buffer(x), .buffer(y)], push: [],
+        groups: (UInt32(groups / rows), UInt32(rows), 1))
     }
     let driver = try device.record { $0.copy(x, to: y) }
     return [

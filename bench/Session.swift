@@ -107,7 +107,7 @@ private func builtCommit() -> String {
 /// Rows as lines for a person.
 enum Table {
   private static let columns: [(title: String, width: Int)] = [
-    ("op", 24), ("case", 34), ("family", 22),
+    ("op", 22), ("case", 44), ("family", 20),
   ]
 
   static var header: String {

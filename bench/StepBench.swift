@@ -25,7 +25,7 @@ struct StepBench: ParsableCommand {
     let recipe = try Recipe(reading: recipe)
     let pairs = try pairs?.numbers(of: recipe) ?? Array(0..<recipe.pairs)
     let session = try Session(options)
-    let rate = try session.device.matmulRate()
+    let rate = try matmulRate(session)
     session.note(String(format: "matmul of 512 x 512 x 512: %.1f GFLOP/s", 1e-9 * rate))
     let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
     for phase in phases where self.phase == nil || phase.name == self.phase {
@@ -34,9 +34,19 @@ struct StepBench: ParsableCommand {
     try session.finish()
   }
 
+  /// Operations per second of y = x W^T at 512 x 512 x 512: what a step's are compared with.
+  private func matmulRate(_ session: Session) throws -> Double {
+    let opCase = try MatmulForm.nt.opCase(MatmulShape(512, 512, 512))
+    let tensors = try OpTensors(opCase, on: session.device)
+    let variant = try session.variants(of: opCase.op, at: tensors.site)[0]
+    let contender = try Contender(variant.name, variant.launch, on: tensors)
+    let seconds = try alternate([contender], seconds: options.seconds)[0].min
+    return Double(opCase.op.cost(tensors.site.inputs, tensors.site.outputs).flops) / seconds
+  }
+
   private func measure(_ task: TrainingTask, _ recipe: Recipe, matmulRate: Double, _ session: Session) throws {
     let device = session.device
-    let layout = PlanLayout(try StepProgram(task, recipe: recipe).program, traits: device.traits)
+    let layout = try session.layout(try StepProgram(task, recipe: recipe).program)
     var blocks: [String: Buffer] = [:]
     for unit in task.units {
       let layout = unit.model.layout

@@ -17,26 +17,33 @@ package struct Evaluation: Sendable, Hashable {
 
 /// Runs a model over a data set without gradients. The last batch is filled up with rows that do not count.
 package struct Evaluator {
-  private static let batch = 250
+  static let batch = 250
   /// A label no class has: such a row adds nothing to loss or hits.
   private static let padding = UInt32.max
 
   private let plan: Plan
   private let task: ImageTask
 
-  package init(_ model: VisionTransformer, values: [Float], task: ImageTask, device: Device) throws(RunError) {
+  package init(
+    _ model: VisionTransformer, values: [Float], task: ImageTask, device: Device, choices: Choices = .defaults
+  ) throws(RunError) {
     self.task = task
     plan = try attempt { () throws(any Error) in
-      let graph = Graph()
-      let images = graph.input("images", [Evaluator.batch, task.channels, task.size, task.size], .u8)
-      let labels = graph.input("labels", [Evaluator.batch], .u32)
-      let pass = Forward(graph, training: false, state: StepState.input(in: graph), stream: "evaluation")
-      let logits = try model(images, pass)
-      let loss = try logits.distillationLoss(targets: labels, kind: .none)
-      let program = Program(graph, results: [try logits.accuracy(labels: labels), try loss.loss.sum()])
       let state = try ModuleState(model.layout, values: values, isTrained: false, device: device)
-      return try Plan(PlanLayout(program, traits: device.traits), on: device, blocks: state.blocks)
+      let layout = PlanLayout(try Evaluator.program(model, task), traits: device.traits, choices: choices)
+      return try Plan(layout, on: device, blocks: state.blocks)
     }
+  }
+
+  /// Counts [3] as `Accuracy` has them, and the sum of the losses, of one batch.
+  static func program(_ model: VisionTransformer, _ task: ImageTask) throws(ShapeError) -> Program {
+    let graph = Graph()
+    let images = graph.input("images", [Evaluator.batch, task.channels, task.size, task.size], .u8)
+    let labels = graph.input("labels", [Evaluator.batch], .u32)
+    let pass = Forward(graph, training: false, state: StepState.input(in: graph), stream: "evaluation")
+    let logits = try model(images, pass)
+    let loss = try logits.distillationLoss(targets: labels, kind: .none)
+    return Program(graph, results: [try logits.accuracy(labels: labels), try loss.loss.sum()])
   }
 
   package func run(over data: ImageDataset) throws(RunError) -> Evaluation {

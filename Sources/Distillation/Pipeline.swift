@@ -47,13 +47,13 @@ package struct Pipeline: Sendable {
   private var recipe: Recipe { trainer.recipe }
 
   package init(
-    recipe: Recipe, seed: UInt64, device: Device, images: Images, directory: RunDirectory, reporter: any Reporter,
-    stop: StopFlag
+    recipe: Recipe, seed: UInt64, device: Device, choices: Choices = .defaults, images: Images,
+    directory: RunDirectory, reporter: any Reporter, stop: StopFlag
   ) {
     self.images = images
     trainer = Trainer(
-      recipe: recipe, seed: seed, device: device, training: images.training, directory: directory, reporter: reporter,
-      stop: stop)
+      recipe: recipe, seed: seed, device: device, choices: choices, training: images.training, directory: directory,
+      reporter: reporter, stop: stop)
   }
 
   /// A model of the results table: what it is called, its checkpoint, and the tasks that led to it.
@@ -90,6 +90,24 @@ package struct Pipeline: Sendable {
       let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
       try task.checkMemory(PlanLayout(step.program, traits: device.traits), on: device)
     }
+  }
+
+  /// The programs that `selection` runs, training steps and evaluations, with how often each of them runs.
+  package static func programs(
+    _ recipe: Recipe, _ selection: Selection, images: Images
+  ) throws(RunError) -> [(program: Program, runs: Int)] {
+    var programs: [(program: Program, runs: Int)] = []
+    var evaluated: [VisionTransformer] = []
+    for task in tasks(recipe, selection) {
+      let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
+      programs.append((step.program, task.settings.steps))
+      evaluated += task.trained.map(\.model).filter { model in contestants.contains { $0.block == model.layout.block } }
+    }
+    let batches = (images.validation.count + images.test.count) / Evaluator.batch + 1
+    for model in evaluated {
+      programs.append((try attempt { () throws(ShapeError) in try Evaluator.program(model, recipe.task) }, batches))
+    }
+    return programs
   }
 
   private static func tasks(_ recipe: Recipe, _ selection: Selection) -> [TrainingTask] {
@@ -132,7 +150,7 @@ package struct Pipeline: Sendable {
     for contestant in Pipeline.contestants where directory.has(contestant.block) {
       guard !trainer.stop.isRaised else { throw RunError(stopped: "stopped before \(contestant.title) was evaluated") }
       let checkpoint = try StoredModel(reading: directory.checkpoint(contestant.block))
-      let evaluator = try checkpoint.evaluator(on: trainer.device)
+      let evaluator = try checkpoint.evaluator(on: trainer.device, choices: trainer.choices)
       var results: [Evaluation] = []
       for (split, data) in [("validation", images.validation), ("test", images.test)] where data.count > 0 {
         let result = try evaluator.run(over: data)
@@ -186,7 +204,7 @@ package struct StoredModel: Sendable {
     step = description.step
   }
 
-  package func evaluator(on device: Device) throws(RunError) -> Evaluator {
-    try Evaluator(model, values: values, task: recipe.task, device: device)
+  package func evaluator(on device: Device, choices: Choices = .defaults) throws(RunError) -> Evaluator {
+    try Evaluator(model, values: values, task: recipe.task, device: device, choices: choices)
   }
 }

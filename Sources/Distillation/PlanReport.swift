@@ -31,7 +31,9 @@ package struct PlanReport: Sendable {
   package let tasks: [Task]
 
   /// - Parameter rate: matmul operations per second of the device, nil where it is not known.
-  package init(_ recipe: Recipe, traits: DeviceTraits, rate: Double?) throws(RunError) {
+  package init(
+    _ recipe: Recipe, traits: DeviceTraits, choices: Choices = .defaults, rate: Double?
+  ) throws(RunError) {
     let pairs = Array(0..<recipe.pairs)
     func model(_ model: VisionTransformer) -> Model {
       Model(
@@ -46,7 +48,7 @@ package struct PlanReport: Sendable {
     for phase in phases {
       let task = phase.task(recipe)
       let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
-      let layout = PlanLayout(step.program, traits: traits)
+      let layout = PlanLayout(step.program, traits: traits, choices: choices)
       let flops = layout.cost.flops
       tasks.append(
         Task(

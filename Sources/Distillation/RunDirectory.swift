@@ -1,11 +1,13 @@
 import Foundation
 import Storage
 
-/// The files of one run: resolved recipe, metrics, checkpoints, results.
+/// The files of one run: resolved recipe, chosen kernels, metrics, checkpoints, results.
 package struct RunDirectory: Sendable {
   package let path: String
   package let metrics: JSONLines
   private let lock: DirectoryLock
+  /// Whether the directory held a run before that has done anything.
+  let wasBegun: Bool
 
   /// What is expected of the directory.
   package enum Use: Sendable {
@@ -44,6 +46,7 @@ package struct RunDirectory: Sendable {
       }
       return try JSONLines(path + "/metrics.jsonl")
     }
+    wasBegun = FileManager.default.contents(atPath: metrics.path)?.isEmpty == false
   }
 
   /// `runs/fashion-vmoe-seed0`, or with `-2`, `-3`, … behind it where that exists.

@@ -19,18 +19,20 @@ package struct Trainer: Sendable {
   package let recipe: Recipe
   package let seed: UInt64
   package let device: Device
+  package let choices: Choices
   package let training: ImageDataset
   package let directory: RunDirectory
   package let reporter: any Reporter
   package let stop: StopFlag
 
   package init(
-    recipe: Recipe, seed: UInt64, device: Device, training: ImageDataset, directory: RunDirectory,
-    reporter: any Reporter, stop: StopFlag
+    recipe: Recipe, seed: UInt64, device: Device, choices: Choices = .defaults, training: ImageDataset,
+    directory: RunDirectory, reporter: any Reporter, stop: StopFlag
   ) {
     self.recipe = recipe
     self.seed = seed
     self.device = device
+    self.choices = choices
     self.training = training
     self.directory = directory
     self.reporter = reporter
@@ -61,7 +63,7 @@ package struct Trainer: Sendable {
     }
 
     let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
-    let layout = PlanLayout(step.program, traits: device.traits)
+    let layout = PlanLayout(step.program, traits: device.traits, choices: choices)
     try task.checkMemory(layout, on: device)
     var modules: [ModuleState] = []
     for unit in task.units { modules.append(try load(unit, state: state)) }
@@ -179,7 +181,7 @@ package struct Trainer: Sendable {
   ) throws(RunError) -> RunError {
     let found = try attempt { () throws(any Error) -> String? in
       try device.waitIdle()
-      let layout = PlanLayout(step.unfused, traits: device.traits, aliasing: false)
+      let layout = PlanLayout(step.unfused, traits: device.traits, choices: choices, aliasing: false)
       let plan = try Plan(layout, on: device, blocks: blocks, slots: 1)
       let source = try batches(task, from: number)
       defer { source.cancel() }

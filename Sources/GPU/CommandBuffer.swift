@@ -33,6 +33,11 @@ package struct Ticket: Sendable {
   /// Blocks until the submission and all before it are done. Throws `deviceLost`.
   package func wait() throws(VulkanError) { try device.wait(for: value) }
 
+  /// Blocks until then, but no longer than `seconds`; false if it is not done. Throws `deviceLost`.
+  package func wait(seconds: Double) throws(VulkanError) -> Bool {
+    try device.wait(for: value, nanoseconds: UInt64(max(0, seconds) * 1e9))
+  }
+
   /// True also on a lost device; `wait` then throws.
   package var isDone: Bool { device.isDone(value) }
 }

@@ -75,7 +75,8 @@ package struct DevicePlan: Sendable, Hashable {
       subgroupSize: requiredSubgroupSize ?? device.subgroups.size, isSoftware: device.kind == .cpu,
       maxTexelBufferElements: device.limits.texelBufferElements, sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,
-      maxPushConstantBytes: device.limits.pushConstantBytes, maxStorageBufferRange: device.limits.storageBufferRange)
+      maxPushConstantBytes: device.limits.pushConstantBytes, maxStorageBufferRange: device.limits.storageBufferRange,
+      maxGroups: device.limits.groups, maxWorkgroupSize: device.limits.workgroupSize)
   }
 
   /// Keeps the best driver of each GPU that several drivers list.

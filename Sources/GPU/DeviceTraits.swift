@@ -9,11 +9,16 @@ package struct DeviceTraits: Sendable, Hashable {
   package var maxWorkgroupInvocations: Int
   package var maxPushConstantBytes: Int
   package var maxStorageBufferRange: Int
+  /// In x, y, z.
+  package var maxGroups: [Int]
+  /// Invocations in x, y, z.
+  package var maxWorkgroupSize: [Int]
 
   package init(
     subgroupSize: Int = 8, isSoftware: Bool = true, maxTexelBufferElements: Int = 1 << 27,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
-    maxStorageBufferRange: Int = 1 << 27
+    maxStorageBufferRange: Int = 1 << 27, maxGroups: [Int] = [guaranteedGroups, guaranteedGroups, guaranteedGroups],
+    maxWorkgroupSize: [Int] = [1024, 1024, 64]
   ) {
     self.subgroupSize = subgroupSize
     self.isSoftware = isSoftware
@@ -22,6 +27,8 @@ package struct DeviceTraits: Sendable, Hashable {
     self.maxWorkgroupInvocations = maxWorkgroupInvocations
     self.maxPushConstantBytes = maxPushConstantBytes
     self.maxStorageBufferRange = maxStorageBufferRange
+    self.maxGroups = maxGroups
+    self.maxWorkgroupSize = maxWorkgroupSize
   }
 
   /// Lanes that share one row or tile in the cluster kernels (`include/cluster.glsl`): 8, or the subgroup where smaller.

@@ -17,9 +17,8 @@ package final class Kernel: Sendable {
   ) throws(VulkanError) {
     let words = source.words()
     let spirv = SPIRV(words: words)
-    let constants = Dictionary(entries.map { ($0.id, $0.bits) }) { first, _ in first }
-    let size = spirv.workgroupSize(constants)
-    try Self.checkLimits(source, size, sharedBytes: spirv.sharedBytes(constants), device.plan.snapshot.limits)
+    let size = spirv.workgroupSize(entries.bits)
+    try Self.checkLimits(source, size, sharedBytes: spirv.sharedBytes(entries.bits), device.plan.snapshot.limits)
     let setLayout = try Self.makeSetLayout(source, device)
     var layout: Handle?
     do throws(VulkanError) {

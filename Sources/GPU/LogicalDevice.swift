@@ -144,7 +144,10 @@ final class LogicalDevice: Sendable {
     }
   }
 
-  func wait(for value: UInt64) throws(VulkanError) {
+  func wait(for value: UInt64) throws(VulkanError) { _ = try wait(for: value, nanoseconds: .max) }
+
+  /// False if the time was not enough.
+  func wait(for value: UInt64, nanoseconds: UInt64) throws(VulkanError) -> Bool {
     var value = value
     var semaphore: VkSemaphore? = timeline.raw
     let result = withUnsafePointer(to: &value) { value in
@@ -154,10 +157,12 @@ final class LogicalDevice: Sendable {
         info.semaphoreCount = 1
         info.pSemaphores = semaphore
         info.pValues = value
-        return vkWaitSemaphores(handle.raw, &info, UInt64.max)
+        return vkWaitSemaphores(handle.raw, &info, nanoseconds)
       }
     }
+    if result == VK_TIMEOUT { return false }
     try check(result, "vkWaitSemaphores")
+    return true
   }
 
   /// True also on a lost device: `wait` then throws instead of blocking.

@@ -12,11 +12,27 @@ package struct Choices: Sendable, Hashable {
     "\(op.name) \(op) \(inputs.map(\.description).joined(separator: " "))"
   }
 
-  /// The chosen variant; the first where nothing was chosen, or what was chosen is not offered any more.
-  package func launch(_ op: any Op, _ site: LaunchSite) -> Launch {
-    guard !names.isEmpty else { return op.launch(site) }
+  /// The variant to run: the chosen one, or the first where nothing was chosen or what was chosen is not offered any more.
+  /// One that does not fit the device gives way to the first that does; where none does, `misfit` says so.
+  package func launch(_ op: any Op, _ site: LaunchSite) -> (launch: Launch, misfit: String?) {
+    let first = op.launch(site)
+    let misfit = first.misfit(at: site, colocation: op.colocated)
+    guard !names.isEmpty || misfit != nil else { return (first, nil) }
     let variants = op.variants(site)
-    guard variants.count > 1, let name = names[Self.key(op, site.inputs)] else { return op.launch(site) }
-    return variants.first { $0.name == name }?.launch ?? op.launch(site)
+    if let name = names.isEmpty ? nil : names[Self.key(op, site.inputs)],
+      let chosen = variants.first(where: { $0.name == name }), chosen.misfit(op, site) == nil
+    {
+      return (chosen.launch, nil)
+    }
+    guard let misfit else { return (first, nil) }
+    if let fitting = variants.first(where: { $0.misfit(op, site) == nil }) { return (fitting.launch, nil) }
+    return (first, "\(op.name)(\(site.inputs.map(\.description).joined(separator: ", "))): \(misfit)")
+  }
+}
+
+extension Variant {
+  /// Why the device of the site cannot run it, or nil.
+  package func misfit(_ op: any Op, _ site: LaunchSite) -> String? {
+    launch.misfit(at: site, colocation: op.colocated)
   }
 }

@@ -29,10 +29,11 @@ package final class Plan: Sendable {
   ///   - blocks: the persistent buffers the graph names.
   ///   - slots: how many steps may be in flight; results of a step can be read until `slots` further steps have run.
   ///   - profiling: writes a time stamp after every op.
-  /// - Throws: `VulkanError`, among others when the memory needed is more than there is.
+  /// - Throws: `VulkanError`, among others when the memory needed is more than there is, or a kernel exceeds a limit.
   package init(
     _ layout: PlanLayout, on device: Device, blocks: [String: Buffer], slots: Int = 3, profiling: Bool = false
   ) throws(VulkanError) {
+    if let misfit = layout.misfit { throw .unsuitableDevice(name: device.snapshot.name, reason: misfit) }
     self.layout = layout
     self.device = device
     self.slots = slots

@@ -12,6 +12,8 @@ package struct PlanLayout: Sendable {
 
   package let program: Program
   package let launches: [Launch]
+  /// Why the device cannot run the program, or nil.
+  package let misfit: String?
   package let places: [Place?]
   /// Arena offset of each scratch tensor of each node.
   package let scratch: [[Int]]
@@ -44,11 +46,9 @@ package struct PlanLayout: Sendable {
   package init(_ program: Program, traits: DeviceTraits, choices: Choices = .defaults, aliasing: Bool = true) {
     self.program = program
     let types = program.types
-    launches = program.nodes.map { node in
-      choices.launch(
-        node.op,
-        LaunchSite(inputs: node.inputs.map { types[$0] }, outputs: node.outputs.map { types[$0] }, traits: traits))
-    }
+    let chosen = program.nodes.map { node in choices.launch(node.op, program.site(of: node, traits: traits)) }
+    launches = chosen.map(\.launch)
+    misfit = chosen.lazy.compactMap(\.misfit).first
 
     var lastUse = [Int](repeating: -1, count: types.count)
     var firstUse = [Int](repeating: -1, count: types.count)
@@ -135,5 +135,11 @@ package struct PlanLayout: Sendable {
     scratch = scratchRequests.map { $0.map { memory.offsets[$0] } }
     colocated = groupRequests.map { $0.map { memory.offsets[$0] } }
     arenaBytes = memory.arenaBytes
+  }
+}
+
+extension Program {
+  package func site(of node: Graph.Node, traits: DeviceTraits) -> LaunchSite {
+    LaunchSite(inputs: node.inputs.map { types[$0] }, outputs: node.outputs.map { types[$0] }, traits: traits)
   }
 }

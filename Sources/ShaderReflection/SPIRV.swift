@@ -1,8 +1,8 @@
 /// The declarations of a SPIR-V module that reflection needs (SPIR-V specification 1.5, sections 3.20 and 3.32).
-package struct SPIRV {
+package struct SPIRV: Sendable {
   package enum Scalar: Hashable, Sendable { case bool, int, uint, float }
 
-  package enum TypeDeclaration {
+  package enum TypeDeclaration: Sendable {
     case scalar(Scalar)
     /// Numbers that are not of 32 bits.
     case number(Scalar, bits: Int)
@@ -16,7 +16,7 @@ package struct SPIRV {
     case sampledImage(of: UInt32)
   }
 
-  package enum StorageClass: UInt32 {
+  package enum StorageClass: UInt32, Sendable {
     case uniformConstant = 0
     case uniform = 2
     case workgroup = 4
@@ -24,7 +24,7 @@ package struct SPIRV {
     case storageBuffer = 12
   }
 
-  package enum Decoration: UInt32 {
+  package enum Decoration: UInt32, Sendable {
     case specID = 1
     case arrayStride = 6
     case builtIn = 11
@@ -35,13 +35,13 @@ package struct SPIRV {
     case offset = 35
   }
 
-  package struct Constant {
+  package struct Constant: Sendable {
     package let id: UInt32
     package let type: UInt32
     package let bits: UInt32
   }
 
-  package struct Member: Hashable {
+  package struct Member: Hashable, Sendable {
     package let structure: UInt32
     package let index: Int
 

@@ -64,6 +64,15 @@ package struct OpTimer: Sendable {
     return try tensors.download()
   }
 
+  /// Runs once, compiling where the driver does that late.
+  /// - Returns: false if it takes longer than `seconds`; the device then stays busy with it.
+  package func finishes(within seconds: Double) throws(VulkanError) -> Bool {
+    if try tensors.device.submit([runs[0]]).wait(seconds: seconds) { return true }
+    // Its release would wait for the run to end.
+    _ = Unmanaged.passRetained(runs[0])
+    return false
+  }
+
   /// As `CommandTimer.warmUp`.
   @discardableResult
   package mutating func warmUp(sample seconds: Double = 2e-3) throws(VulkanError) -> Double {

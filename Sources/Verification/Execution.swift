@@ -8,7 +8,7 @@ package struct Execution {
 
   /// - Parameter blocks: contents of the persistent blocks that the program names, by name.
   package init(
-    _ program: Program, blocks: [String: [Float]], on device: Device
+    _ program: Program, blocks: [String: [Float]], on device: Device, choices: Choices = .defaults
   ) throws(VulkanError) {
     var buffers: [String: Buffer] = [:]
     for (name, values) in blocks {
@@ -19,7 +19,7 @@ package struct Execution {
       buffers[name] = buffer
     }
     self.buffers = buffers
-    plan = try Plan(PlanLayout(program, traits: device.traits), on: device, blocks: buffers)
+    plan = try Plan(PlanLayout(program, traits: device.traits, choices: choices), on: device, blocks: buffers)
   }
 
   /// The results of the program, in order.

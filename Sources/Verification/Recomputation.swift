@@ -7,6 +7,7 @@ import Storage
 /// A case as a graph under construction: what goes in comes from the file, and what comes out is expected to be in it.
 struct Recomputation {
   let file: ReferenceCase
+  let choices: Choices
   let graph = Graph()
   private(set) var inputs: [String: HostTensor] = [:]
   private(set) var blocks: [String: [Float]] = [:]
@@ -21,7 +22,10 @@ struct Recomputation {
     let range: Range<Int>
   }
 
-  init(_ file: ReferenceCase) { self.file = file }
+  init(_ file: ReferenceCase, choices: Choices) {
+    self.file = file
+    self.choices = choices
+  }
 
   /// A pass without drop path.
   var forward: Forward { Forward(graph, training: false, state: StepState.input(in: graph), stream: "") }
@@ -115,7 +119,8 @@ struct Recomputation {
   // MARK: Comparing
 
   func execution(on device: Device, extra: [Value] = []) throws(VulkanError) -> Execution {
-    try Execution(Program(graph, results: expectations.map(\.value) + extra), blocks: blocks, on: device)
+    let program = Program(graph, results: expectations.map(\.value) + extra)
+    return try Execution(program, blocks: blocks, on: device, choices: choices)
   }
 
   func compare(_ execution: Execution) throws -> [Comparison] {

@@ -1,17 +1,22 @@
 import Foundation
 import GPU
+import Graph
 
 /// Recomputes cases of the reference implementation on a device and compares.
 package struct Verifier {
   private let device: Device
+  private let choices: Choices
 
-  package init(device: Device) { self.device = device }
+  package init(device: Device, choices: Choices = .defaults) {
+    self.device = device
+    self.choices = choices
+  }
 
   /// - Parameter path: of the JSON file of a case.
   /// - Throws: if the case cannot be recomputed; one that differs is a report.
   package func verify(_ path: String) throws(VerificationError) -> CaseReport {
     let file = try ReferenceCase(reading: path)
-    var recomputation = Recomputation(file)
+    var recomputation = Recomputation(file, choices: choices)
     do {
       let comparisons = try compare(&recomputation)
       let name = ((file.path as NSString).lastPathComponent as NSString).deletingPathExtension

@@ -10,12 +10,13 @@ struct Evaluate: ParsableCommand {
 
   @Argument(help: "A checkpoint of a whole model, e.g. runs/…/checkpoints/student.safetensors.") var checkpoint: String
   @OptionGroup var options: DeviceOptions
+  @OptionGroup var tuning: TuningOptions
 
   func run() throws {
     let model = try StoredModel(reading: checkpoint)
     let device = try options.open()
     let data = try ImageDataset.fashionMNIST(directory: model.recipe.data.directory, split: .test)
-    let result = try model.evaluator(on: device).run(over: data)
+    let result = try model.evaluator(on: device, choices: tuning.choices(on: device)).run(over: data)
     print(
       String(
         format: "%@ after %d steps of %@: top-1 %.2f %%, top-5 %.2f %%, loss %.4f on %d test images",

@@ -8,11 +8,13 @@ struct PlanCommand: ParsableCommand {
 
   @Argument(help: "The recipe.") var recipe: String
   @OptionGroup var options: DeviceOptions
+  @OptionGroup var tuning: TuningOptions
 
   func run() throws {
     let recipe = try Recipe(reading: recipe)
     let device = try options.open()
-    let report = try PlanReport(recipe, traits: device.traits, rate: try device.matmulRate())
+    let report = try PlanReport(
+      recipe, traits: device.traits, choices: tuning.choices(on: device), rate: try device.matmulRate())
     print("\(recipe.name): \(recipe.pairs) teaching pairs")
     print(report.text)
     let needed = report.tasks.map { $0.arenaBytes + $0.modelBytes }.max() ?? 0

@@ -5,6 +5,7 @@ import Distillation
 import Foundation
 import GPU
 import Storage
+import Tuning
 
 struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -17,8 +18,16 @@ struct Run: ParsableCommand {
   @Option(help: "Seed of all random numbers.") var seed: UInt64 = 0
   @Option(help: "The run directory; runs/NAME-seedS by default, numbered if it exists.") var output: String?
   @Flag(help: "Continue the run in the run directory.") var resume = false
+  @Flag(
+    help: "Take the default kernels instead of measuring which are the fastest; bits then repeat on other days too.")
+  var noTune = false
+  @Flag(help: "Measure again which kernels are the fastest.") var retune = false
   @Flag(help: "Also train the long controls: all steps from scratch, and modules without a teacher.")
   var controls = false
+
+  func validate() throws {
+    guard !noTune || !retune else { throw ValidationError("--no-tune and --retune exclude each other") }
+  }
 
   func run() throws {
     let recipe = try Recipe(reading: recipe)
@@ -34,10 +43,17 @@ struct Run: ParsableCommand {
     let signal = onInterrupt(stop)
     defer { signal.cancel() }
     do {
+      let tuner = Tuner(device, isStopped: { stop.isRaised }, notice: note)
+      let kernels = try RunChoices(
+        noTune ? .untuned : retune ? .tunedAnew : .tuned,
+        for: Pipeline.programs(recipe, selection, images: images), in: directory, with: tuner)
+      if let report = kernels.report, report.measured > 0 {
+        print(String(format: "tuned %d of %d kernels in %.1f s", report.measured, report.sites, report.seconds))
+      }
       try train(
         Pipeline(
-          recipe: recipe, seed: seed, device: device, images: images, directory: directory, reporter: ConsoleReporter(),
-          stop: stop),
+          recipe: recipe, seed: seed, device: device, choices: kernels.choices, images: images, directory: directory,
+          reporter: ConsoleReporter(), stop: stop),
         selection, in: directory, title: "\(recipe.name), seed \(seed), \(device.snapshot.name)")
     } catch let error as RunError where error.wasStopped {
       throw Interrupted(description: "\(error); continue with: \(continuation(path))")

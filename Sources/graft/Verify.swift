@@ -13,9 +13,11 @@ struct Verify: ParsableCommand {
 
   @Argument(help: "JSON files of cases, or directories of them.") var cases: [String]
   @OptionGroup var options: DeviceOptions
+  @OptionGroup var tuning: TuningOptions
 
   func run() throws {
-    let verifier = Verifier(device: try options.open())
+    let device = try options.open()
+    let verifier = Verifier(device: device, choices: tuning.choices(on: device))
     var outcome = Outcome()
     for path in cases {
       var isDirectory: ObjCBool = false

@@ -26,11 +26,13 @@ enum Graft {
     try start(arguments, environment: environment, in: directory).wait()
   }
 
+  /// - Parameter tuned: measures kernels first, which takes long and depends on the machine.
   static func start(
     _ arguments: [String], environment: [String: String] = [:], in directory: TemporaryDirectory,
-    under shell: String? = nil
+    under shell: String? = nil, tuned: Bool = false
   ) throws -> Running {
-    try Running(arguments, environment: environment, in: directory, under: shell)
+    let untuned = arguments.first == "run" && !tuned ? ["--no-tune"] : []
+    return try Running(arguments + untuned, environment: environment, in: directory, under: shell)
   }
 }
 

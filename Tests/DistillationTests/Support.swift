@@ -1,6 +1,7 @@
 import Distillation
 import Foundation
 import GPU
+import Graph
 import Storage
 import Synchronization
 import TestSupport
@@ -86,11 +87,15 @@ final class TinyRun {
   let directory: RunDirectory
   private let temporary: TemporaryDirectory
   let device: Device
+  let choices: Choices
   let log = RunLog()
 
   /// - Parameter models: checkpoints to begin with, by block.
-  init(_ tiny: TinyRecipe, models: [String: Data] = [:], device: Device? = nil) throws {
+  init(
+    _ tiny: TinyRecipe, models: [String: Data] = [:], device: Device? = nil, choices: Choices = .defaults
+  ) throws {
     recipe = try tiny.recipe()
+    self.choices = choices
     self.device = try device ?? TestDevice.shared.get()
     temporary = try TemporaryDirectory()
     directory = try RunDirectory(temporary.path, recipe: recipe, seed: 7)
@@ -102,7 +107,8 @@ final class TinyRun {
     let stop = StopFlag()
     log.onStep = { if let step, $0 >= step { stop.raise() } }
     let trainer = Trainer(
-      recipe: recipe, seed: 7, device: device, training: tinyImages, directory: directory, reporter: log, stop: stop)
+      recipe: recipe, seed: 7, device: device, choices: choices, training: tinyImages, directory: directory,
+      reporter: log, stop: stop)
     for phase in phases { try trainer.run(phase.task(recipe), resuming: resuming) }
     return self
   }

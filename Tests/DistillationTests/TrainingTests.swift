@@ -1,10 +1,12 @@
 import Distillation
 import Foundation
 import GPU
+import Graph
 import Storage
 import Synchronization
 import TestSupport
 import Testing
+import Tuning
 
 extension OnDevice {
   @Suite struct TrainingTests {
@@ -94,6 +96,24 @@ extension OnDevice {
       // A pair that did not move would be equal too.
       let start = try TinyRun(TinyRecipe(student: sweep.tiny.student, steps: 0), models: taught).train(sweep.phase([1]))
       #expect(try start.values("\(sweep.block).1") != together.values("\(sweep.block).1"))
+    }
+
+    /// The same holds for kernels that are not the default.
+    @Test func chosenKernelsAreTheSameForAPairAlone() throws {
+      let (taught, tiny) = (try TinyRun.taught.get(), TinyRecipe())
+      let device = try TestDevice.shared.get()
+      let step = try StepProgram(M2mKD(pairs: [0, 1, 2]).task(try tiny.recipe()), recipe: try tiny.recipe())
+      var last = Choices.defaults
+      for site in TuningSite.of([(step.program, 1)], traits: device.traits) {
+        let fitting = site.variants.last { $0.misfit(site.op, site.site) == nil }
+        last.names[site.key] = try #require(fitting).name
+      }
+      let together = try TinyRun(tiny, models: taught, choices: last).train(M2mKD(pairs: [0, 1, 2]))
+      let alone = try TinyRun(tiny, models: taught, choices: last).train(M2mKD(pairs: [1]))
+      #expect(try alone.bytes("student.1") == together.bytes("student.1"))
+      let plain = try TinyRun(tiny, models: taught).train(M2mKD(pairs: [1]))
+      let pairs = zip(try alone.values("student.1"), try plain.values("student.1"))
+      #expect(pairs.allSatisfy { abs($0 - $1) < 1e-3 })
     }
 
     /// The teacher's term is there, and its form matters.

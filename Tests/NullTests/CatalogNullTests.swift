@@ -19,16 +19,22 @@ struct CatalogNullTests {
     let launch: Launch
   }
 
+  /// Of every variant.
   static func launches(of op: any Op.Type) throws -> [Launched] {
+    try sites(of: op).flatMap { opCase, site in
+      opCase.op.variants(site).map { variant in
+        Launched(
+          label: "\(op.name) \(opCase.name) \(variant.name), subgroups of \(site.traits.subgroupSize)",
+          op: opCase.op, site: site, launch: variant.launch)
+      }
+    }
+  }
+
+  static func sites(of op: any Op.Type) throws -> [(opCase: OpCase, site: LaunchSite)] {
     try op.cases.flatMap { opCase in
       let inputs = opCase.inputs.map(\.type)
       let outputs = try opCase.op.infer(inputs)
-      return traits.map { traits in
-        let site = LaunchSite(inputs: inputs, outputs: outputs, traits: traits)
-        return Launched(
-          label: "\(op.name) \(opCase.name), subgroups of \(traits.subgroupSize)", op: opCase.op, site: site,
-          launch: opCase.op.launch(site))
-      }
+      return traits.map { (opCase, LaunchSite(inputs: inputs, outputs: outputs, traits: $0)) }
     }
   }
 
@@ -37,6 +43,29 @@ struct CatalogNullTests {
     for op in catalog {
       #expect(!op.cases.isEmpty, "\(op.name) has no cases")
       #expect(Set(op.cases.map(\.name)).count == op.cases.count, "\(op.name): two cases of one name")
+    }
+  }
+
+  /// Measurements are stored by name, and the first variant is what runs without any.
+  @Test func variantsHaveUniqueNamesAndTheFirstIsTheDefault() throws {
+    func dump(_ launch: Launch) -> String { launch.dispatches.map { "\($0)" }.joined() + "\(launch.scratch)" }
+    for (opCase, site) in try catalog.flatMap({ try Self.sites(of: $0) }) {
+      let variants = opCase.op.variants(site)
+      let label: Comment = "\(opCase.op.name) \(opCase.name), \(site.traits)"
+      #expect(Set(variants.map(\.name)).count == variants.count, label)
+      let first = try #require(variants.first, label)
+      #expect(dump(first.launch) == dump(opCase.op.launch(site)), label)
+    }
+  }
+
+  /// The default table runs wherever Vulkan's guarantees hold.
+  @Test func aVariantFitsEveryDevice() throws {
+    for (opCase, site) in try catalog.flatMap({ try Self.sites(of: $0) }) {
+      var traits = site.traits
+      (traits.maxTexelBufferElements, traits.sharedMemoryBytes) = (65_536, 16_384)
+      let small = LaunchSite(inputs: site.inputs, outputs: site.outputs, traits: traits)
+      let misfits = opCase.op.variants(small).map { $0.misfit(opCase.op, small) }
+      #expect(misfits.contains(nil), "\(opCase.op.name) \(opCase.name): \(misfits)")
     }
   }
 

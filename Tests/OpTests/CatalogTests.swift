@@ -7,57 +7,49 @@ import Testing
 /// Every case of every op on the device, against its meaning in Double.
 @Suite(.enabled(if: TestDevice.isPresent, TestDevice.absence))
 struct CatalogTests {
-  /// Results against the reference; nothing else written; the same bits again, also elsewhere in memory and with other
-  /// garbage around.
+  /// Every variant: results against the reference; nothing else written; the same bits again, also elsewhere in memory and
+  /// with other garbage around.
   @Test(arguments: CatalogCase.all)
   func forward(_ test: CatalogCase) throws {
     let device = try TestDevice.shared.get()
-    let op = test.opCase.op
-    var random = test.random
-    let inputs = test.inputs(&random)
-    let nan: UInt32 = 0x7fc0_0bad
-    let large: UInt32 = 0x4e0b_ad00  // 5.8e8 as a float
-
-    let run = try GuardedRun(op, inputs, on: device, poison: nan)
-    #expect(run.breaches == [])
-    let expected = op.reference(inputs)
-    try #require(run.results.count == expected.count, "the reference gives outputs, then mutated inputs")
-    for (i, (bytes, tensor)) in zip(run.results, expected).enumerated() {
-      let worst = deviation(
-        of: numbers(bytes, tensor.type.dtype), from: tensor, tolerance: test.opCase.tolerance)
-      #expect(worst == nil, "result \(i)")
-    }
-
-    let isSameAgain = try GuardedRun(op, inputs, on: device, poison: nan).results == run.results
-    #expect(isSameAgain, "other bits when run twice")
-    let moved = try GuardedRun(op, inputs, on: device, poison: large, reversed: true)
-    let isSameElsewhere = moved.results == run.results
-    #expect(isSameElsewhere, "other bits when placed elsewhere")
-    #expect(moved.breaches == [])
+    try check(test, try test.variants(for: device.traits), on: device)
   }
 
   /// What an op launches on the other kind of device, software or hardware, must be right too, and runs here as well.
   @Test(arguments: CatalogCase.all)
   func otherKindOfDevice(_ test: CatalogCase) throws {
     let device = try TestDevice.shared.get()
-    let op = test.opCase.op
     var traits = device.traits
     traits.isSoftware.toggle()
-    let types = test.opCase.inputs.map(\.type)
-    func launch(_ traits: DeviceTraits) throws -> [Dispatch] {
-      op.launch(LaunchSite(inputs: types, outputs: try op.infer(types), traits: traits)).dispatches
-    }
-    let (here, there) = (try launch(device.traits), try launch(traits))
-    guard !here.elementsEqual(there, by: { $0.source.name == $1.source.name && $0.constants == $1.constants }) else {
-      return
-    }
+    func kernels(_ launch: Launch) -> [String] { launch.dispatches.map { "\($0.source.name) \($0.constants)" } }
+    let here = Set(try test.variants(for: device.traits).map { kernels($0.launch) })
+    try check(test, try test.variants(for: traits).filter { !here.contains(kernels($0.launch)) }, on: device)
+  }
+
+  private func check(_ test: CatalogCase, _ variants: [Variant], on device: Device) throws {
+    guard !variants.isEmpty else { return }
+    let op = test.opCase.op
     var random = test.random
     let inputs = test.inputs(&random)
-    let run = try GuardedRun(op, inputs, on: device, traits: traits, poison: 0x7fc0_0bad)
-    #expect(run.breaches == [])
-    for (i, (bytes, tensor)) in zip(run.results, op.reference(inputs)).enumerated() {
-      let worst = deviation(of: numbers(bytes, tensor.type.dtype), from: tensor, tolerance: test.opCase.tolerance)
-      #expect(worst == nil, "result \(i)")
+    let expected = op.reference(inputs)
+    let nan: UInt32 = 0x7fc0_0bad
+    let large: UInt32 = 0x4e0b_ad00  // 5.8e8 as a float
+    for variant in variants {
+      let name = Comment(rawValue: variant.name)
+      let run = try GuardedRun(op, variant.launch, inputs, on: device, poison: nan)
+      #expect(run.breaches == [], name)
+      try #require(run.results.count == expected.count, "the reference gives outputs, then mutated inputs")
+      for (i, (bytes, tensor)) in zip(run.results, expected).enumerated() {
+        let worst = deviation(
+          of: numbers(bytes, tensor.type.dtype), from: tensor, tolerance: test.opCase.tolerance)
+        #expect(worst == nil, "\(variant.name), result \(i)")
+      }
+      let isSameAgain = try GuardedRun(op, variant.launch, inputs, on: device, poison: nan).results == run.results
+      #expect(isSameAgain, "\(variant.name): other bits when run twice")
+      let moved = try GuardedRun(op, variant.launch, inputs, on: device, poison: large, reversed: true)
+      let isSameElsewhere = moved.results == run.results
+      #expect(isSameElsewhere, "\(variant.name): other bits when placed elsewhere")
+      #expect(moved.breaches == [], name)
     }
   }
 

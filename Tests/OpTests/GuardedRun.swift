@@ -15,15 +15,12 @@ struct GuardedRun {
   private static let guardBytes = 256
 
   /// - Parameters:
-  ///   - traits: what to launch for, if not for the device itself.
+  ///   - launch: of `op` for these inputs.
   ///   - reversed: places the tensors in the opposite order.
   init(
-    _ op: any Op, _ inputs: [HostTensor], on device: Device, traits: DeviceTraits? = nil, poison: UInt32,
-    reversed: Bool = false
+    _ op: any Op, _ launch: Launch, _ inputs: [HostTensor], on device: Device, poison: UInt32, reversed: Bool = false
   ) throws {
     let outputs = try op.infer(inputs.map(\.type))
-    let launch = op.launch(LaunchSite(inputs: inputs.map(\.type), outputs: outputs, traits: traits ?? device.traits))
-
     let colocation = op.colocated
     let sizes =
       inputs.enumerated().map { $0 < colocation?.first ?? .max ? $1.type.bytes : 0 } + [colocation?.bytes ?? 0]

@@ -1,4 +1,5 @@
 import Foundation
+import GPU
 import Graph
 import Ops
 import Testing
@@ -18,6 +19,13 @@ struct CatalogCase: Sendable, CustomTestStringConvertible {
   }()
 
   static let differentiable = all.filter(\.opCase.checksGradient)
+
+  /// The variants that a device may run.
+  func variants(for traits: DeviceTraits) throws -> [Variant] {
+    let types = opCase.inputs.map(\.type)
+    let site = LaunchSite(inputs: types, outputs: try opCase.op.infer(types), traits: traits)
+    return opCase.op.variants(site).filter { $0.misfit(opCase.op, site) == nil }
+  }
 
   /// The generator of this case's numbers: the same in every run, another one for every case.
   var random: SplitMix64 {

@@ -1,6 +1,8 @@
 #version 450
-// As many multiply-adds as the device does: sums [invocations], 384 of one number each for every iteration.
-// Twelve chains that do not wait for each other cover the latency of two pipes and fit sixteen registers.
+// As many multiply-adds as the device does: sums [invocations], 768 of one number each for every iteration.
+//
+// Twelve sums are under way at a time: that covers the latency of two pipes and fits sixteen registers. Each step of one
+// reads another, so that no compiler computes one sum after the other.
 #extension GL_EXT_control_flow_attributes : require
 #ifdef HALF
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -15,18 +17,19 @@ layout(local_size_x = 64) in;
 layout(binding = 0) writeonly buffer Sums { float sums[]; };
 layout(push_constant) uniform Push {
   uint iterations;  // at most 65,535: software drivers end longer loops
-  float factor;     // below 1, so that the chains converge; not known when the shader is compiled
-  float term;
+  float factor;     // so small that nothing grows; not known when the shader is compiled
 };
 
 void main() {
-  REAL4 f = REAL4(factor), t = REAL4(term);
-  REAL4 a = REAL4(gl_LocalInvocationID.x), b = a + t, c = b + t;
+  REAL f = REAL(factor);
+  // Different numbers: equal sums would be computed once.
+  REAL4 a = REAL4(gl_LocalInvocationID.x) + REAL4(0, 1, 2, 3), b = a + REAL4(4), c = a + REAL4(8);
   for (uint i = 0; i < iterations; i++) {
-    [[unroll]] for (int j = 0; j < 32; j++) {
-      a = fma(a, f, t);
-      b = fma(b, f, t);
-      c = fma(c, f, t);
+    [[unroll]] for (int j = 0; j < 64; j++) {
+      REAL4 old = a;
+      a = fma(b.yzwx, REAL4(f), a);
+      b = fma(c.yzwx, REAL4(f), b);
+      c = fma(old.yzwx, REAL4(f), c);
     }
   }
   sums[gl_GlobalInvocationID.x] = float(dot(a + b + c, REAL4(1)));

@@ -1,0 +1,73 @@
+import Foundation
+import Graph
+import Storage
+import Tuning
+
+/// Which kernels a run uses: decided once, and kept in its directory as `tuning.json`, so that a run that is continued
+/// computes the same bits, whatever has been measured since.
+package struct RunChoices: Sendable {
+  /// What a person asked for.
+  package enum Wish: Sendable {
+    /// Measures what was not measured before.
+    case tuned
+    /// Measures everything again.
+    case tunedAnew
+    /// The default table.
+    case untuned
+  }
+
+  package let choices: Choices
+  /// What was measured for it now; nil for the default table.
+  package let report: Tuner.Report?
+
+  private struct File: Codable {
+    var format = 1
+    /// False for a run that takes the default table throughout.
+    var isTuned: Bool
+    var names: [String: String] = [:]
+  }
+
+  /// Decides for the programs, or takes what an earlier start of the same run decided; programs that are new to the run are
+  /// decided now.
+  package init(
+    _ wish: Wish, for programs: @autoclosure () throws(RunError) -> [(program: Program, runs: Int)],
+    in directory: RunDirectory, with tuner: Tuner
+  ) throws(RunError) {
+    let path = directory.path + "/tuning.json"
+    // A run of before there was a choice took the default table.
+    var file = File(isTuned: wish != .untuned && !directory.wasBegun)
+    if let data = FileManager.default.contents(atPath: path) {
+      guard let earlier = try? JSONDecoder().decode(File.self, from: data), earlier.format == File(isTuned: true).format
+      else { throw RunError("\(path) is damaged or of another version; remove it to go on with the default kernels") }
+      file = earlier
+    }
+    guard !directory.wasBegun || wish != .tunedAnew else {
+      throw RunError("\(directory.path) holds a run whose kernels are chosen already; --retune is for a new run")
+    }
+    if file.isTuned, wish != .untuned {
+      let made = try programs()
+      let report = try RunChoices.choose(tuner, made, decided: Choices(file.names), anew: wish == .tunedAnew)
+      file.names = report.choices.names
+      self.report = report
+    } else {
+      report = nil
+    }
+    choices = Choices(file.names)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    guard let data = try? encoder.encode(file) else { preconditionFailure("strings that are no JSON") }
+    try attempt { () throws(StorageError) in
+      try AtomicFile.write(to: path) { (file) throws(StorageError) in try file.write(Array(data)) }
+    }
+  }
+
+  private static func choose(
+    _ tuner: Tuner, _ programs: [(program: Program, runs: Int)], decided: Choices, anew: Bool
+  ) throws(RunError) -> Tuner.Report {
+    do throws(TuningError) {
+      return try tuner.choose(for: programs, decided: decided, anew: anew)
+    } catch {
+      throw error.wasStopped ? RunError(stopped: "\(error)") : RunError("\(error)")
+    }
+  }
+}

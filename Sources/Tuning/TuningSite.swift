@@ -1,0 +1,57 @@
+import GPU
+import Graph
+
+/// An op at a site that has a choice.
+package struct TuningSite: Sendable {
+  package let key: String
+  package let op: any Op
+  package let site: LaunchSite
+  package let variants: [Variant]
+  /// Of all variants' names, kernels and constants.
+  package let fingerprint: String
+  /// Share of the programs' work, roughly: operations, and four for each byte moved, in all runs.
+  package private(set) var weight: Double
+
+  /// The sites of programs that have more than one variant, each once, the heaviest first.
+  /// - Parameter programs: with how often each one will run.
+  package static func of(_ programs: [(program: Program, runs: Int)], traits: DeviceTraits) -> [TuningSite] {
+    var sites: [String: TuningSite] = [:]
+    for (program, runs) in programs {
+      for node in program.nodes {
+        let site = program.site(of: node, traits: traits)
+        let key = Choices.key(node.op, site.inputs)
+        let cost = node.op.cost(site.inputs, site.outputs)
+        let weight = Double(runs) * (Double(cost.flops) + 4 * Double(cost.bytes))
+        if sites[key] != nil {
+          sites[key]?.weight += weight
+        } else {
+          let variants = node.op.variants(site)
+          guard variants.count > 1 else { continue }
+          sites[key] = TuningSite(
+            key: key, op: node.op, site: site, variants: variants, fingerprint: fingerprint(variants), weight: weight)
+        }
+      }
+    }
+    return sites.values.sorted { ($1.weight, $0.key) < ($0.weight, $1.key) }
+  }
+
+  private static func fingerprint(_ variants: [Variant]) -> String {
+    var text = ""
+    for variant in variants {
+      text += "\(variant.name):"
+      for dispatch in variant.launch.dispatches {
+        text += " \(KernelFacts.of(dispatch.source).fingerprint)"
+        for entry in dispatch.constants { text += ",\(entry.id)=\(entry.bits)" }
+      }
+      text += "\n"
+    }
+    return String(TuningStore.hash(text.utf8), radix: 16)
+  }
+
+  /// Inputs of the site's types, the same in every run.
+  func inputs() -> [HostTensor] {
+    zip(site.inputs, op.fills(site.inputs)).enumerated().map { i, input in
+      input.1.tensor(input.0, .init(seed: 0, stream: "tuning input \(i)"))
+    }
+  }
+}

@@ -1,0 +1,17 @@
+import ArgumentParser
+import GPU
+import Graph
+import Tuning
+
+/// Options of commands that use what was measured, and measure nothing themselves.
+struct TuningOptions: ParsableArguments {
+  @Flag(help: "Run the default kernels, not those that measurements have chosen.") var noTune = false
+
+  /// What measurements on this device have chosen so far.
+  func choices(on device: Device) -> Choices {
+    noTune ? .defaults : TuningStore(device.snapshot, directory: PipelineFile.userDirectory, notice: note).choices
+  }
+}
+
+/// A line beside the output.
+func note(_ text: String) { print("note: \(text)") }
