@@ -67,7 +67,7 @@ package struct DevicePlan: Sendable, Hashable {
     }
     // A portability driver demands that its extension is enabled.
     let optional = [
-      "VK_KHR_portability_subset", VK_EXT_MEMORY_BUDGET_EXTENSION_NAME,
+      "VK_KHR_portability_subset", VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME,
       requiredSubgroupSize == nil ? "" : VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME,
     ]
     extensions = optional.filter(device.extensions.contains)
