@@ -40,7 +40,7 @@ let package = Package(
     .executableTarget(
       name: "graft",
       dependencies: [
-        "Bench", "Tuning", "Distillation", "Verification", "Storage",
+        "Bench", "Tuning", "Distillation", "Verification", "Storage", "GPU", "Kernels",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
@@ -50,7 +50,7 @@ let package = Package(
         "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Kernels", "Random", "Storage",
         "ShaderCompiler", "ShaderReflection", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "bench", exclude: ["results", "compare_ops.py"],
+      path: "bench", exclude: ["compare_ops.py", "compare_steps.py", "recipes", "results", "torch"],
       resources: ["copy", "fma", "lanes_reference", "touch"].map { .embedInCode("shaders/\($0).comp") }),
 
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),

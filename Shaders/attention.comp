@@ -6,7 +6,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "attention.glsl"
-layout(binding = 0) uniform textureBuffer qkv;
+layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
 layout(binding = 1) writeonly buffer Y { vec4 y[]; };
 layout(binding = 2) writeonly buffer Logsumexp { float logsumexp[]; };
 
@@ -17,9 +17,9 @@ void main() {
   float peak[ROWS];
   float total[ROWS];
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int start = tile.qkv + min(tile.token + LANES * r, T - 1) * 3 * H * D;
+    int start = tile.qkv + min(tile.token + OWNERS * r, T - 1) * 3 * H * D;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      q[r][c] = row4(qkv, start, c) * scale;
+      q[r][c] = PART4(qkv, start, first_vector() + c) * scale;
       sum[r][c] = vec4(0.0);
     }
     peak[r] = -3e38;
@@ -33,8 +33,8 @@ void main() {
     vec4 v[SHARES];
     [[unroll]] for (int m = 0; m < SHARES; m++) {
       int start = tile.qkv + min(j + share[m].token, T - 1) * 3 * H * D + H * D;
-      k[m] = row4(qkv, start, share[m].vector);
-      v[m] = row4(qkv, start + H * D, share[m].vector);
+      k[m] = PART4(qkv, start, share[m].vector);
+      v[m] = PART4(qkv, start + H * D, share[m].vector);
     }
 
     float p[ROWS][STEP];
@@ -49,6 +49,7 @@ void main() {
     [[unroll]] for (int r = 0; r < ROWS; r++) {
       float before = peak[r];
       [[unroll]] for (int t = 0; t < STEP; t++) {
+        p[r][t] = whole(p[r][t]);
         if (t > 0) p[r][t] = j + t < T ? p[r][t] : -3e38;
         peak[r] = max(peak[r], p[r][t]);
       }
@@ -71,12 +72,12 @@ void main() {
   }
 
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = tile.token + LANES * r;
+    int i = tile.token + OWNERS * r;
     if (tile.exists && i < T) {
       float factor = 1.0 / total[r];
       int start = tile.merged + i * H * D;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) STORE4(y, start, 4 * c, D, sum[r][c] * factor);
-      logsumexp[tile.pair * T + i] = peak[r] + log(total[r]);
+      [[unroll]] for (int c = 0; c < VECTORS; c++) KEEP4(y, start, c, sum[r][c] * factor);
+      if (first_vector() == 0) logsumexp[tile.pair * T + i] = peak[r] + log(total[r]);
     }
   }
 }

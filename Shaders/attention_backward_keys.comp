@@ -6,8 +6,8 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "attention.glsl"
-layout(binding = 0) uniform textureBuffer qkv;
-layout(binding = 1) uniform textureBuffer dy;
+layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
+layout(binding = 1, rgba32f) uniform readonly imageBuffer dy;
 layout(binding = 2) uniform textureBuffer stats;
 layout(binding = 3) writeonly buffer DQKV { vec4 dqkv[]; };
 
@@ -20,10 +20,10 @@ void main() {
   vec4 dk[ROWS][VECTORS];
   vec4 dv[ROWS][VECTORS];
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int start = tile.qkv + min(tile.token + LANES * r, T - 1) * 3 * H * D + H * D;
+    int start = tile.qkv + min(tile.token + OWNERS * r, T - 1) * 3 * H * D + H * D;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      k[r][c] = row4(qkv, start, c) * scale;
-      v[r][c] = row4(qkv, start + H * D, c);
+      k[r][c] = PART4(qkv, start, first_vector() + c) * scale;
+      v[r][c] = PART4(qkv, start + H * D, first_vector() + c);
       dk[r][c] = vec4(0.0);
       dv[r][c] = vec4(0.0);
     }
@@ -37,8 +37,8 @@ void main() {
     float stat[STATS];
     [[unroll]] for (int m = 0; m < SHARES; m++) {
       int token = min(i + share[m].token, T - 1);
-      q[m] = row4(qkv, tile.qkv + token * 3 * H * D, share[m].vector);
-      g[m] = row4(dy, tile.merged + token * H * D, share[m].vector);
+      q[m] = PART4(qkv, tile.qkv + token * 3 * H * D, share[m].vector);
+      g[m] = PART4(dy, tile.merged + token * H * D, share[m].vector);
     }
     [[unroll]] for (int m = 0; m < STATS; m++)
       stat[m] = texelFetch(stats, 2 * tile.pair * T + min(2 * i + int(cluster_lane()) + LANES * m, 2 * T - 1)).x;
@@ -60,9 +60,9 @@ void main() {
       float norm = pass(stat[2 * t / LANES], 2 * t % LANES);
       float delta = pass(stat[(2 * t + 1) / LANES], (2 * t + 1) % LANES);
       [[unroll]] for (int r = 0; r < ROWS; r++) {
-        p[r][t] = exp(s[r] - norm);
+        p[r][t] = exp(whole(s[r]) - norm);
         if (t > 0) p[r][t] = i + t < T ? p[r][t] : 0.0;
-        ds[r][t] = p[r][t] * (dp[r] - delta);
+        ds[r][t] = p[r][t] * (whole(dp[r]) - delta);
       }
     }
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
@@ -86,12 +86,12 @@ void main() {
   }
 
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int j = tile.token + LANES * r;
+    int j = tile.token + OWNERS * r;
     if (tile.exists && j < T) {
       int start = tile.qkv + j * 3 * H * D + H * D;
       [[unroll]] for (int c = 0; c < VECTORS; c++) {
-        STORE4(dqkv, start, 4 * c, D, dk[r][c] * scale);
-        STORE4(dqkv, start + H * D, 4 * c, D, dv[r][c]);
+        KEEP4(dqkv, start, c, dk[r][c] * scale);
+        KEEP4(dqkv, start + H * D, c, dv[r][c]);
       }
     }
   }

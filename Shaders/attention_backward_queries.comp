@@ -6,9 +6,9 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "attention.glsl"
-layout(binding = 0) uniform textureBuffer qkv;
-layout(binding = 1) uniform textureBuffer y;
-layout(binding = 2) uniform textureBuffer dy;
+layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
+layout(binding = 1, rgba32f) uniform readonly imageBuffer y;
+layout(binding = 2, rgba32f) uniform readonly imageBuffer dy;
 layout(binding = 3) uniform textureBuffer logsumexp;
 layout(binding = 4) writeonly buffer DQKV { vec4 dqkv[]; };
 layout(binding = 5) writeonly buffer Stats { vec2 stats[]; };
@@ -21,16 +21,17 @@ void main() {
   float norm[ROWS];
   float delta[ROWS];
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = min(tile.token + LANES * r, T - 1);
+    int i = min(tile.token + OWNERS * r, T - 1);
     norm[r] = texelFetch(logsumexp, tile.pair * T + i).x;
     delta[r] = 0.0;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      q[r][c] = row4(qkv, tile.qkv + i * 3 * H * D, c) * scale;
-      g[r][c] = row4(dy, tile.merged + i * H * D, c);
-      delta[r] += dot(g[r][c], row4(y, tile.merged + i * H * D, c));
+      q[r][c] = PART4(qkv, tile.qkv + i * 3 * H * D, first_vector() + c) * scale;
+      g[r][c] = PART4(dy, tile.merged + i * H * D, first_vector() + c);
+      delta[r] += dot(g[r][c], PART4(y, tile.merged + i * H * D, first_vector() + c));
       dq[r][c] = vec4(0.0);
     }
   }
+  [[unroll]] for (int r = 0; r < ROWS; r++) delta[r] = whole(delta[r]);
   Share share[SHARES];
   [[unroll]] for (int m = 0; m < SHARES; m++) share[m] = share_here(m);
 
@@ -39,8 +40,8 @@ void main() {
     vec4 v[SHARES];
     [[unroll]] for (int m = 0; m < SHARES; m++) {
       int start = tile.qkv + min(j + share[m].token, T - 1) * 3 * H * D + H * D;
-      k[m] = row4(qkv, start, share[m].vector);
-      v[m] = row4(qkv, start + H * D, share[m].vector);
+      k[m] = PART4(qkv, start, share[m].vector);
+      v[m] = PART4(qkv, start + H * D, share[m].vector);
     }
     float ds[ROWS][STEP];
     [[unroll]] for (int t = 0; t < STEP; t++) {
@@ -56,7 +57,7 @@ void main() {
         }
       }
       [[unroll]] for (int r = 0; r < ROWS; r++) {
-        ds[r][t] = exp(s[r] - norm[r]) * (dp[r] - delta[r]);
+        ds[r][t] = exp(whole(s[r]) - norm[r]) * (whole(dp[r]) - delta[r]);
         if (t > 0) ds[r][t] = j + t < T ? ds[r][t] : 0.0;
       }
     }
@@ -72,11 +73,11 @@ void main() {
   }
 
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = tile.token + LANES * r;
+    int i = tile.token + OWNERS * r;
     if (tile.exists && i < T) {
       int start = tile.qkv + i * 3 * H * D;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) STORE4(dqkv, start, 4 * c, D, dq[r][c] * scale);
-      stats[tile.pair * T + i] = vec2(norm[r], delta[r]);
+      [[unroll]] for (int c = 0; c < VECTORS; c++) KEEP4(dqkv, start, c, dq[r][c] * scale);
+      if (first_vector() == 0) stats[tile.pair * T + i] = vec2(norm[r], delta[r]);
     }
   }
 }

@@ -1,5 +1,5 @@
 #version 450
-// partials[j] = a share of sum(g * g) over the elements that belong to parameters; each cluster leaves one partial.
+// partials[first_partial + j] = a share of sum(g * g) over the elements that belong to parameters; each cluster leaves one partial.
 // A workgroup takes 64 * vectors_per_lane vectors in a row.
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
@@ -12,6 +12,7 @@ layout(binding = 2) writeonly buffer Partials { float partials[]; };
 layout(push_constant) uniform Push {
   uint count4;
   uint vectors_per_lane;
+  uint first_partial;
 };
 
 void main() {
@@ -27,5 +28,5 @@ void main() {
     sum += x * x;
   }
   sum = cluster_sum(sum);
-  if (cluster_lane() == 0) partials[gl_WorkGroupID.x * clusters + cluster_index()] = sum.x + sum.y + sum.z + sum.w;
+  if (cluster_lane() == 0) partials[first_partial + gl_WorkGroupID.x * clusters + cluster_index()] = sum.x + sum.y + sum.z + sum.w;
 }

@@ -19,6 +19,7 @@ struct StepBench: ParsableCommand {
   @Option(help: "One phase alone: PT, MT, FT, m2mKD or E2E.") var phase: PhaseName?
   @Option(help: "Some teaching pairs of MT or m2mKD, e.g. 0,2.") var pairs: PairList?
   @Flag(help: "Tell ops apart by the shapes of their inputs.") var shapes = false
+  @Flag(help: "Whole steps only, not op by op.") var whole = false
   @OptionGroup var options: BenchOptions
 
   func run() throws {
@@ -86,6 +87,7 @@ struct StepBench: ParsableCommand {
           1e-9 * Double(layout.cost.flops), 100 * matmulFraction, plan.dispatchCount, plan.barrierCount,
           1e3 * host.sorted()[host.count / 2]))
     }
+    if whole { return }
     guard device.plan.hasTimestamps else { return session.note("  no times of single ops: no time stamps") }
     try ops(task, layout, blocks, feed, session)
   }

@@ -1,38 +1,39 @@
 // What the three attention kernels share: the layout of qkv, tiles of tokens, and rows spread over a cluster.
 //
-// Self-attention pairs every token with every token of the same batch element. A lane owns ROWS tokens of one (b, h)
-// and keeps their rows in registers; all tokens stream past, STEP at a time. The lanes of a cluster work on the same
-// (b, h): each reads its share of the vectors of a step, and subgroupShuffle passes them around. With CLUSTER = 1 a
-// lane reads everything itself, and its neighbours may work on another (b, h): less waste where T is small.
+// Self-attention pairs every token with every token of the same batch element. A lane owns ROWS tokens of one (b, h), or
+// one of PARTS parts of each, and keeps them in registers; all tokens stream past, STEP at a time. The lanes of a
+// cluster work on the same (b, h): each reads its share of the vectors of a step, and subgroupShuffle passes them
+// around. With CLUSTER = 1 a lane reads everything itself, and its neighbours may work on another (b, h): less waste
+// where T is small.
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const bool WHOLE_SUBGROUP = true;  // subgroups are clusters: lanes are named by constants
 layout(constant_id = 2) const int D = 16;
 layout(constant_id = 3) const int ROWS = 3;
 layout(constant_id = 4) const int STEP = 2;
+layout(constant_id = 5) const int PARTS = 1;  // of a row, for one part of the cluster's lanes each; a power of two
 #include "cluster.glsl"
-#include "fetch4.glsl"
+#include "image_row.glsl"
 #include "store4.glsl"
 
 layout(push_constant) uniform Push {
   int T;
   int H;
   int pairs;  // B * H
-  int tiles;  // of ROWS * CLUSTER tokens, per (b, h)
+  int tiles;  // of ROWS * OWNERS tokens, per (b, h)
   float scale;
 };
 
 const int LANES = int(CLUSTER);
-const int VECTORS = (D + 3) / 4;                          // of one row
-const int SHARES = (STEP * VECTORS + LANES - 1) / LANES;  // vectors that a lane reads in one step
-
-// Vector c of the D elements at `start`; zeros past their end.
-vec4 row4(textureBuffer source, int start, int c) { return fetch4(source, D % 4 == 0, start, 4 * c, D); }
+const int OWNERS = LANES / PARTS;                           // lanes that own different tokens
+const int ROW_VECTORS = (D + 3) / 4;
+const int VECTORS = (ROW_VECTORS + PARTS - 1) / PARTS;      // of a lane's part of a row; the last part may have fewer
+const int SHARES = (STEP * VECTORS + OWNERS - 1) / OWNERS;  // vectors that a lane reads in one step
 
 // What a lane works on.
 struct Tile {
   int pair;     // b * H + h
-  int token;    // the lane's first token; the others follow LANES apart
+  int token;    // the lane's first token; the others follow OWNERS apart
   int qkv;      // element of q[b, 0, h, 0] in qkv; k lies C further, v 2 C
   int merged;   // element of y[b, 0, h, 0] in y
   bool exists;  // false for the clusters to spare in the last workgroup, which repeat the last tile and store nothing
@@ -45,13 +46,26 @@ Tile tile_here() {
   tile.exists = index < pairs * tiles;
   index = min(index, pairs * tiles - 1);
   tile.pair = index / tiles;
-  tile.token = index % tiles * (ROWS * LANES) + int(cluster_lane());
+  tile.token = index % tiles * (ROWS * OWNERS) + int(cluster_lane()) % OWNERS;
   int b = tile.pair / H;
   int h = tile.pair % H;
   tile.merged = (b * T * H + h) * D;
   tile.qkv = (b * T * 3 * H + h) * D;
   return tile;
 }
+
+// The first vector of this lane's part of a row.
+int first_vector() { return int(cluster_lane()) / OWNERS * VECTORS; }
+
+// Vector `v` of the row of D elements at `start`; zeros where a part has more vectors than are left of the row.
+#define PART4(source, start, v) \
+  (ROW_VECTORS % PARTS == 0 ? ROW4(source, start, v) \
+                            : (v) < ROW_VECTORS ? ROW4(source, start, min(v, ROW_VECTORS - 1)) : vec4(0.0))
+
+// Stores vector c of this lane's part of the row at `start`.
+#define KEEP4(buffer, start, c, value) \
+  if (ROW_VECTORS % PARTS == 0 || first_vector() + (c) < ROW_VECTORS) \
+    STORE4(buffer, start, 4 * (first_vector() + (c)), D, value)
 
 // A vector that a lane reads in every step: which of the step's tokens, and which vector of its row.
 struct Share {
@@ -60,16 +74,26 @@ struct Share {
 };
 
 Share share_here(int m) {
-  int index = min(int(cluster_lane()) + LANES * m, STEP * VECTORS - 1);
-  return Share(index / VECTORS, index % VECTORS);
+  int index = min(int(cluster_lane()) % OWNERS + OWNERS * m, STEP * VECTORS - 1);
+  return Share(index / VECTORS, first_vector() + index % VECTORS);
 }
 
-// Lane l of this cluster, as subgroupShuffle counts. A driver that sees a constant compiles to a plain permutation.
+// Lane l of this cluster, as subgroupShuffle counts. A driver that sees a constant compiles to a plain permutation, and
+// to a cheaper one where no value crosses from one half of a register to the other.
 uint peer(int l) { return WHOLE_SUBGROUP ? uint(l) : gl_SubgroupInvocationID - cluster_lane() + uint(l); }
+uint peer_of_part(int l) { return PARTS == 1 ? peer(l) : (gl_SubgroupInvocationID & ~uint(OWNERS - 1)) + uint(l); }
 
 // `x` of lane l, for all lanes of the cluster.
-vec4 pass(vec4 x, int l) { return LANES == 1 ? x : subgroupShuffle(x, peer(l)); }
 float pass(float x, int l) { return LANES == 1 ? x : subgroupShuffle(x, peer(l)); }
 
-// Vector c of the row of the step's token t, out of the shares that the lanes have read.
-#define STREAMED(shares, t, c) pass(shares[((t) * VECTORS + (c)) / LANES], ((t) * VECTORS + (c)) % LANES)
+// `x` of lane l of those that own the same part, for all of these.
+vec4 pass_part(vec4 x, int l) { return OWNERS == 1 ? x : subgroupShuffle(x, peer_of_part(l)); }
+
+// Vector c of this lane's part of the row of the step's token t, out of the shares that the lanes have read.
+#define STREAMED(shares, t, c) pass_part(shares[((t) * VECTORS + (c)) / OWNERS], ((t) * VECTORS + (c)) % OWNERS)
+
+// The sum over the parts, in the order of a butterfly.
+float whole(float x) {
+  [[unroll]] for (int distance = OWNERS; distance < LANES; distance *= 2) x += subgroupShuffleXor(x, distance);
+  return x;
+}

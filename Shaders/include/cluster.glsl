@@ -23,6 +23,9 @@ uint cluster_index() { return gl_SubgroupID * (gl_SubgroupSize / CLUSTER) + gl_S
     if (CLUSTER > 1) x += subgroupShuffleXor(x, 1); \
     if (CLUSTER > 2) x += subgroupShuffleXor(x, 2); \
     if (CLUSTER > 4) x += subgroupShuffleXor(x, 4); \
+    if (CLUSTER > 8) x += subgroupShuffleXor(x, 8); \
+    if (CLUSTER > 16) x += subgroupShuffleXor(x, 16); \
+    if (CLUSTER > 32) x += subgroupShuffleXor(x, 32); \
     return x; \
   }
 CLUSTER_SUM(float)
@@ -33,5 +36,8 @@ float cluster_max(float x) {
   if (CLUSTER > 1) x = max(x, subgroupShuffleXor(x, 1));
   if (CLUSTER > 2) x = max(x, subgroupShuffleXor(x, 2));
   if (CLUSTER > 4) x = max(x, subgroupShuffleXor(x, 4));
+  if (CLUSTER > 8) x = max(x, subgroupShuffleXor(x, 8));
+  if (CLUSTER > 16) x = max(x, subgroupShuffleXor(x, 16));
+  if (CLUSTER > 32) x = max(x, subgroupShuffleXor(x, 32));
   return x;
 }

@@ -8,20 +8,24 @@ package final class Device: Sendable {
   let logical: LogicalDevice
   private let kernels: KernelCache
   private let staging = Mutex<(upload: Buffer, readback: Buffer)?>(nil)
-  /// What `.unused` bindings get.
-  private let placeholder: Buffer
+  /// What `.unused` bindings get; nil on a device opened to compile, which need not have memory.
+  private let placeholder: Buffer?
 
   /// `cacheDirectory` keeps compiled pipelines between processes; nil is the user's cache directory.
   package init(plan: DevicePlan, instance: Instance, cacheDirectory: URL? = nil) throws(VulkanError) {
     logical = try LogicalDevice(plan: plan, instance: instance)
     kernels = try KernelCache(logical, directory: cacheDirectory ?? PipelineFile.userDirectory)
-    placeholder = try Buffer(logical, bytes: 256, kind: .device, label: "placeholder")
+    placeholder =
+      plan.purpose == .compiling
+      ? nil : try Buffer(logical, bytes: 256, kind: .device, label: "placeholder")
   }
 
   /// The device that `DevicePlan(choosing: name)` picks from all that are present.
-  package static func open(_ name: String? = nil, validation: Bool = false) throws(VulkanError) -> Device {
+  package static func open(
+    _ name: String? = nil, validation: Bool = false, for purpose: DevicePurpose = .running
+  ) throws(VulkanError) -> Device {
     let instance = try Instance(validation: validation)
-    return try Device(plan: DevicePlan(choosing: name, from: instance.snapshots()), instance: instance)
+    return try Device(plan: DevicePlan(choosing: name, from: instance.snapshots(), for: purpose), instance: instance)
   }
 
   package var plan: DevicePlan { logical.plan }
@@ -107,12 +111,15 @@ package final class Device: Sendable {
     try kernels.makeKernel(source, constants)
   }
 
-  /// Stores compiled pipelines for the next process; also done when the device is released.
-  package func saveCache() { kernels.save() }
+  /// Stores compiled pipelines for the next process; also done when the device is released. False where the driver has none
+  /// to give.
+  @discardableResult
+  package func saveCache() -> Bool { kernels.save() }
 
   package func record(
     _ body: (inout Recorder) throws(VulkanError) -> Void
   ) throws(VulkanError) -> CommandBuffer {
+    guard let placeholder else { throw logical.compilesOnly }
     var recorder = try Recorder.begin(logical, placeholder: placeholder)
     try body(&recorder)
     return try recorder.finish()

@@ -1,5 +1,13 @@
 import CVulkan
 
+/// What a device is opened for.
+package enum DevicePurpose: Sendable, Hashable {
+  case running
+  /// Kernels are made and keep what the compiler says about them (`Kernel.statistics`); nothing can be submitted. A driver
+  /// without hardware behind it will do.
+  case compiling
+}
+
 /// The decision which device runs and how, made from snapshots alone; `Device` obeys it.
 package struct DevicePlan: Sendable, Hashable {
   package let snapshot: DeviceSnapshot
@@ -12,13 +20,16 @@ package struct DevicePlan: Sendable, Hashable {
   /// Without it a driver with several sizes may run another one than it reports, and shuffles reach other lanes.
   package let requiredSubgroupSize: Int?
   package let hasTimestamps: Bool
+  package let purpose: DevicePurpose
   package let traits: DeviceTraits
 
   /// `choosing` is an index into the list or part of a name in any case. Without it the first of discrete, integrated,
   /// virtual and other devices wins; a CPU only where there is nothing else.
   ///
   /// Throws `noDriver`, `unknownDevice`, or `unsuitableDevice` with the missing feature.
-  package init(choosing: String?, from snapshots: [DeviceSnapshot]) throws(VulkanError) {
+  package init(
+    choosing: String?, from snapshots: [DeviceSnapshot], for purpose: DevicePurpose = .running
+  ) throws(VulkanError) {
     guard !snapshots.isEmpty else { throw .noDriver }
     let matching = snapshots.enumerated().filter { position, device in
       guard let choosing else { return true }
@@ -30,10 +41,10 @@ package struct DevicePlan: Sendable, Hashable {
     guard let device = candidates.min(by: { $0.kind.preference < $1.kind.preference }) else {
       throw .unknownDevice(asked: choosing ?? "", present: snapshots.map(\.name))
     }
-    try self.init(device)
+    try self.init(device, purpose)
   }
 
-  private init(_ device: DeviceSnapshot) throws(VulkanError) {
+  private init(_ device: DeviceSnapshot, _ purpose: DevicePurpose) throws(VulkanError) {
     let quirks = DriverQuirks.of(device)
     guard device.version.lexicographicallyPrecedes([1, 2]) == false else {
       throw .unsuitableDevice(
@@ -49,6 +60,10 @@ package struct DevicePlan: Sendable, Hashable {
     for format in [TexelFormat.rgba32f, .r32f, .r32ui] where !device.uniformTexelFormats.contains(format) {
       throw .unsuitableDevice(name: device.name, reason: "no uniform texel buffers of format \(format)")
     }
+    guard purpose == .running || device.executableInfo else {
+      throw .unsuitableDevice(
+        name: device.name, reason: "its driver has no \(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)")
+    }
     // A family without graphics is not shared with the desktop's compositor.
     let families = device.queueFamilies.indices.filter { device.queueFamilies[$0].compute }
     guard let family = families.first(where: { !device.queueFamilies[$0].graphics }) ?? families.first else {
@@ -56,6 +71,7 @@ package struct DevicePlan: Sendable, Hashable {
     }
 
     snapshot = device
+    self.purpose = purpose
     queueFamily = family
     robustBufferAccess = device.robustBufferAccess
     hasTimestamps = quirks.hasTimestamps && device.queueFamilies[family].timestampBits > 0
@@ -65,14 +81,18 @@ package struct DevicePlan: Sendable, Hashable {
     } else {
       requiredSubgroupSize = nil
     }
+    // GCN runs subgroups of 64 only, the later families of 32 too.
+    let isGCN = device.vendorID == 0x1002 && (device.subgroups.choices?.lowerBound ?? device.subgroups.size) == 64
     // A portability driver demands that its extension is enabled.
     let optional = [
       "VK_KHR_portability_subset", VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME,
       requiredSubgroupSize == nil ? "" : VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME,
+      purpose == .running ? "" : VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME,
     ]
     extensions = optional.filter(device.extensions.contains)
     traits = DeviceTraits(
       subgroupSize: requiredSubgroupSize ?? device.subgroups.size, isSoftware: device.kind == .cpu,
+      hasLargeRegisterFile: !isGCN,
       maxTexelBufferElements: device.limits.texelBufferElements, sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,
       maxPushConstantBytes: device.limits.pushConstantBytes, maxStorageBufferRange: device.limits.storageBufferRange,

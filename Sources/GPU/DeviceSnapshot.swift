@@ -103,6 +103,8 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var robustBufferAccess = true
   package var timelineSemaphore = true
   package var shaderFloat16 = false
+  /// Whether the driver tells what its compiler made of a kernel.
+  package var executableInfo = false
   package var uniformTexelFormats = Set(TexelFormat.allCases)
   package var storageTexelFormats = Set(TexelFormat.allCases)
   package var queueFamilies = [QueueFamily()]
@@ -157,9 +159,14 @@ extension DeviceSnapshot {
     properties.pNext = UnsafeMutableRawPointer(properties11)
     vkGetPhysicalDeviceProperties2(raw, &properties)
 
+    let executableFeatures = scratch.one(VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR())
+    executableFeatures.pointee.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR
+    let hasExecutableInfo = self.extensions.contains(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)
+    controlFeatures.pointee.pNext = hasExecutableInfo ? UnsafeMutableRawPointer(executableFeatures) : nil
     let features12 = scratch.one(VkPhysicalDeviceVulkan12Features())
     features12.pointee.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES
-    features12.pointee.pNext = hasControl ? UnsafeMutableRawPointer(controlFeatures) : nil
+    features12.pointee.pNext =
+      hasControl ? UnsafeMutableRawPointer(controlFeatures) : controlFeatures.pointee.pNext
     var features = VkPhysicalDeviceFeatures2()
     features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2
     features.pNext = UnsafeMutableRawPointer(features12)
@@ -173,6 +180,7 @@ extension DeviceSnapshot {
     robustBufferAccess = features.features.robustBufferAccess != 0
     timelineSemaphore = features12.pointee.timelineSemaphore != 0
     shaderFloat16 = features12.pointee.shaderFloat16 != 0
+    executableInfo = executableFeatures.pointee.pipelineExecutableInfo != 0
 
     let compute = VK_SHADER_STAGE_COMPUTE_BIT.rawValue
     subgroups.size = Int(properties11.pointee.subgroupSize)

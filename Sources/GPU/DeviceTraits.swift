@@ -4,6 +4,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var subgroupSize: Int
   /// True for a CPU driver: wide register tiles and texel-buffer reads win there, shared memory loses (docs/performance.md).
   package var isSoftware: Bool
+  /// Whether four subgroups per SIMD keep 128 registers for each invocation: false on AMD's GCN, which has 64 then.
+  package var hasLargeRegisterFile: Bool
   package var maxTexelBufferElements: Int
   package var sharedMemoryBytes: Int
   package var maxWorkgroupInvocations: Int
@@ -15,13 +17,15 @@ package struct DeviceTraits: Sendable, Hashable {
   package var maxWorkgroupSize: [Int]
 
   package init(
-    subgroupSize: Int = 8, isSoftware: Bool = true, maxTexelBufferElements: Int = 1 << 27,
+    subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true,
+    maxTexelBufferElements: Int = 1 << 27,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
     maxStorageBufferRange: Int = 1 << 27, maxGroups: [Int] = [guaranteedGroups, guaranteedGroups, guaranteedGroups],
     maxWorkgroupSize: [Int] = [1024, 1024, 64]
   ) {
     self.subgroupSize = subgroupSize
     self.isSoftware = isSoftware
+    self.hasLargeRegisterFile = hasLargeRegisterFile
     self.maxTexelBufferElements = maxTexelBufferElements
     self.sharedMemoryBytes = sharedMemoryBytes
     self.maxWorkgroupInvocations = maxWorkgroupInvocations
@@ -33,6 +37,14 @@ package struct DeviceTraits: Sendable, Hashable {
 
   /// Lanes that share one row or tile in the cluster kernels (`include/cluster.glsl`): 8, or the subgroup where smaller.
   package var cluster: Int { min(8, subgroupSize) }
+
+  /// Lanes for a row of `vectors` vectors where each keeps its part in registers, about two: a power of two from
+  /// `least` to the subgroup's size, and no more than a workgroup of 64. For GPUs.
+  package func lanes(perRowOf vectors: Int, atLeast least: Int) -> Int {
+    var lanes = least
+    while 2 * lanes <= min(64, subgroupSize), 2 * lanes < vectors { lanes *= 2 }
+    return lanes
+  }
 
   /// `maxComputeWorkGroupCount` that every Vulkan device guarantees per axis.
   package static let guaranteedGroups = 65_535

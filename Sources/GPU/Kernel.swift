@@ -10,7 +10,7 @@ package final class Kernel: Sendable {
   let pipeline: Handle
   let layout: Handle
   let setLayout: Handle
-  private let device: LogicalDevice
+  let device: LogicalDevice
 
   init(
     _ source: KernelSource, _ entries: [SpecializationEntry], _ device: LogicalDevice, cache: Handle
@@ -130,6 +130,9 @@ package final class Kernel: Sendable {
     var info = VkComputePipelineCreateInfo()
     info.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO
     info.layout = layout.raw
+    if device.plan.purpose == .compiling {
+      info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR.rawValue
+    }
     info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO
     info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT
     info.stage.module = module.raw

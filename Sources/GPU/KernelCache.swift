@@ -12,13 +12,15 @@ final class KernelCache: Sendable {
 
   private let device: LogicalDevice
   private let handle: Handle
-  private let file: PipelineFile
+  /// Nil where kernels are compiled for their statistics: a cached pipeline need not have any.
+  private let file: PipelineFile?
   private let kernels = Mutex<[Key: Kernel]>([:])
 
   init(_ device: LogicalDevice, directory: URL) throws(VulkanError) {
     self.device = device
-    file = PipelineFile(device.plan.snapshot, directory: directory)
-    let data = file.load() ?? Data()
+    file =
+      device.plan.purpose == .compiling ? nil : PipelineFile(device.plan.snapshot, directory: directory)
+    let data = file?.load() ?? Data()
     handle = try device.create("vkCreatePipelineCache") { handle in
       data.withUnsafeBytes { bytes in
         var info = VkPipelineCacheCreateInfo()
@@ -50,16 +52,23 @@ final class KernelCache: Sendable {
     try Kernel(source, entries, device, cache: handle)
   }
 
-  /// A cache that cannot be read or written costs compile time, nothing else; so failures are not reported.
-  func save() {
-    guard kernels.withLock({ !$0.isEmpty }) else { return }
+  /// Whether the driver handed out anything to keep. A cache that cannot be read or written costs compile time, nothing
+  /// else; so failures are not reported.
+  @discardableResult
+  func save() -> Bool {
+    guard let file, kernels.withLock({ !$0.isEmpty }) else { return false }
     var size = 0
-    guard vkGetPipelineCacheData(device.handle.raw, handle.raw, &size, nil) == VK_SUCCESS, size > 0 else { return }
+    guard vkGetPipelineCacheData(device.handle.raw, handle.raw, &size, nil) == VK_SUCCESS, size > 0 else {
+      return false
+    }
     var data = Data(count: size)
     let result = data.withUnsafeMutableBytes {
       vkGetPipelineCacheData(device.handle.raw, handle.raw, &size, $0.baseAddress)
     }
-    if result == VK_SUCCESS { file.store(data.prefix(size)) }
+    // Less than a header is nothing: lavapipe of Mesa 26.2 gives 20 bytes.
+    guard result == VK_SUCCESS, size >= PipelineFile.headerBytes else { return false }
+    file.store(data.prefix(size))
+    return true
   }
 }
 
@@ -69,12 +78,13 @@ final class KernelCache: Sendable {
 package struct PipelineFile: Sendable {
   package let url: URL
   private let header: [UInt8]
+  static let headerBytes = 32
 
   package init(_ device: DeviceSnapshot, directory: URL) {
     let uuid = device.pipelineCacheUUID
     url = directory.appendingPathComponent("pipelines-\(uuid.map { hex($0) }.joined()).bin")
-    // VkPipelineCacheHeaderVersionOne: length 32, version 1, vendor, device, UUID.
-    header = [UInt32(32), 1, device.vendorID, device.deviceID].flatMap(littleEndianBytes) + uuid
+    // VkPipelineCacheHeaderVersionOne: length, version 1, vendor, device, UUID.
+    header = [UInt32(Self.headerBytes), 1, device.vendorID, device.deviceID].flatMap(littleEndianBytes) + uuid
   }
 
   /// The stored data, or nil where there is none, it is damaged, or it is of another device or driver.

@@ -24,6 +24,16 @@ package struct KernelFacts: Sendable {
   /// Of one workgroup; nil where it cannot be worked out.
   package func sharedBytes(_ constants: [SpecializationEntry]) -> Int? { spirv.sharedBytes(constants.bits) }
 
+  /// The named specialization constants with their values, in order of their ids.
+  package func named(_ constants: [SpecializationEntry]) -> [(name: String, bits: UInt32)] {
+    let given = constants.bits
+    let known = spirv.specializationConstants.compactMap { constant -> (id: UInt32, name: String, bits: UInt32)? in
+      guard let id = spirv.decorations[constant.id]?[.specID], let name = spirv.names[constant.id] else { return nil }
+      return (id, name, given[id] ?? constant.bits)
+    }
+    return known.sorted { $0.id < $1.id }.map { ($0.name, $0.bits) }
+  }
+
   /// The facts of an embedded kernel, read once per process and known by the source's name.
   package static func of(_ source: KernelSource) -> KernelFacts {
     known.withLock { known in

@@ -12,9 +12,12 @@ final class LogicalDevice: Sendable {
   let allocator: Allocator
   let counters: Counters
   private let queue: Handle
-  private let timeline: Handle
+  /// Nil on a device opened to compile: a driver without hardware cannot make one.
+  private let timeline: Handle?
   /// The timeline value of the newest submission; the lock also serialises access to the queue.
   private let submitted = Mutex<UInt64>(0)
+  /// Nil unless the device was opened to compile.
+  let executableProperties: ExecutableProperties?
   private let setName: SetObjectName?
 
   init(plan: DevicePlan, instance: Instance) throws(VulkanError) {
@@ -40,7 +43,16 @@ final class LogicalDevice: Sendable {
     features12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES
     features12.timelineSemaphore = VkBool32(VK_TRUE)
     features12.shaderFloat16 = plan.snapshot.shaderFloat16 ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
-    if plan.requiredSubgroupSize != nil { features12.pNext = UnsafeMutableRawPointer(scratch.one(control)) }
+    if plan.purpose == .compiling {
+      var executable = VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR()
+      executable.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR
+      executable.pipelineExecutableInfo = VkBool32(VK_TRUE)
+      features12.pNext = UnsafeMutableRawPointer(scratch.one(executable))
+    }
+    if plan.requiredSubgroupSize != nil {
+      control.pNext = features12.pNext
+      features12.pNext = UnsafeMutableRawPointer(scratch.one(control))
+    }
     var features = VkPhysicalDeviceFeatures2()
     features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2
     features.features.robustBufferAccess = plan.robustBufferAccess ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
@@ -67,14 +79,18 @@ final class LogicalDevice: Sendable {
     do throws(VulkanError) {
       guard let rawQueue else { throw .callFailed(function: "vkGetDeviceQueue", result: "no queue") }
       queue = Handle(raw: rawQueue)
-      timeline = try GPU.create("vkCreateSemaphore", messages: log) {
-        vkCreateSemaphore(device.raw, &semaphoreInfo, nil, &$0)
-      }
+      timeline =
+        plan.purpose == .compiling
+        ? nil
+        : try GPU.create("vkCreateSemaphore", messages: log) {
+          vkCreateSemaphore(device.raw, &semaphoreInfo, nil, &$0)
+        }
     } catch {
       vkDestroyDevice(device.raw, nil)
       throw error
     }
     handle = device
+    executableProperties = plan.purpose == .compiling ? ExecutableProperties(device) : nil
     self.instance = instance
     self.plan = plan
     counters = Counters()
@@ -84,8 +100,10 @@ final class LogicalDevice: Sendable {
   }
 
   deinit {
-    vkDeviceWaitIdle(handle.raw)
-    vkDestroySemaphore(handle.raw, timeline.raw, nil)
+    if let timeline {
+      vkDeviceWaitIdle(handle.raw)
+      vkDestroySemaphore(handle.raw, timeline.raw, nil)
+    }
     vkDestroyDevice(handle.raw, nil)
   }
 
@@ -110,9 +128,15 @@ final class LogicalDevice: Sendable {
     }
   }
 
+  /// What stops work on a device opened to compile.
+  var compilesOnly: VulkanError {
+    .unsuitableDevice(name: plan.snapshot.name, reason: "it was opened to compile, not to run")
+  }
+
   /// Submits the command buffers in one call; returns the timeline value that marks their end.
   func submit(_ commands: [CommandBuffer]) throws(VulkanError) -> UInt64 {
-    try submitted.withLock { submitted throws(VulkanError) in
+    guard let timeline else { throw compilesOnly }
+    return try submitted.withLock { submitted throws(VulkanError) in
       var value = submitted + 1
       var signal: VkSemaphore? = timeline.raw
       var raw = commands.map { Optional($0.handle.raw) }
@@ -148,6 +172,7 @@ final class LogicalDevice: Sendable {
 
   /// False if the time was not enough.
   func wait(for value: UInt64, nanoseconds: UInt64) throws(VulkanError) -> Bool {
+    guard let timeline else { return true }
     var value = value
     var semaphore: VkSemaphore? = timeline.raw
     let result = withUnsafePointer(to: &value) { value in
@@ -167,6 +192,7 @@ final class LogicalDevice: Sendable {
 
   /// True also on a lost device: `wait` then throws instead of blocking.
   func isDone(_ value: UInt64) -> Bool {
+    guard let timeline else { return true }
     var reached: UInt64 = 0
     let result = vkGetSemaphoreCounterValue(handle.raw, timeline.raw, &reached)
     return result != VK_SUCCESS || reached >= value

@@ -80,14 +80,24 @@ package struct Operand: Sendable, Hashable {
 
   package let place: Place
   package let format: TexelFormat?
+  /// The bytes that are bound, where it is not the whole tensor.
+  package let bytes: Range<Int>?
 
-  package static func input(_ i: Int) -> Operand { Operand(place: .input(i), format: nil) }
-  package static func output(_ i: Int) -> Operand { Operand(place: .output(i), format: nil) }
-  package static func scratch(_ i: Int) -> Operand { Operand(place: .scratch(i), format: nil) }
-  package static let colocated = Operand(place: .colocated, format: nil)
-  package static let unused = Operand(place: .unused, format: nil)
+  private init(_ place: Place, _ format: TexelFormat? = nil, bytes: Range<Int>? = nil) {
+    self.place = place
+    self.format = format
+    self.bytes = bytes
+  }
 
-  package func texels(_ format: TexelFormat) -> Operand { Operand(place: place, format: format) }
+  package static func input(_ i: Int) -> Operand { Operand(.input(i)) }
+  package static func output(_ i: Int) -> Operand { Operand(.output(i)) }
+  package static func scratch(_ i: Int) -> Operand { Operand(.scratch(i)) }
+  package static let colocated = Operand(.colocated)
+  package static let unused = Operand(.unused)
+
+  package func texels(_ format: TexelFormat) -> Operand { Operand(place, format, bytes: bytes) }
+  /// A range of the tensor's bytes that starts at a multiple of 256, as devices may demand of what is bound.
+  package func part(_ bytes: Range<Int>) -> Operand { Operand(place, format, bytes: bytes) }
   /// RGBA32F where rows of `extent` elements are whole vectors, else R32F; kernels take the matching `ALIGNED` constant.
   package func texels(rowsOf extent: Int) -> Operand { texels(extent % 4 == 0 ? .rgba32f : .r32f) }
 }

@@ -83,7 +83,7 @@ package final class Plan: Sendable {
         for dispatch in launch.dispatches {
           let kernel = try device.kernel(dispatch.source, dispatch.constants)
           let bindings = dispatch.operands.map { operand -> BoundResource in
-            let bound: BufferSlice
+            var bound: BufferSlice
             switch operand.place {
             case .input(let i): bound = slice(node.inputs[i])
             case .output(let i): bound = slice(node.outputs[i])
@@ -96,6 +96,9 @@ package final class Plan: Sendable {
               }
               bound = arena.slice(offset: offset, bytes: colocation.bytes)
             case .unused: return .unused
+            }
+            if let part = operand.bytes {
+              bound = bound.buffer.slice(offset: bound.offset + part.lowerBound, bytes: part.count)
             }
             return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
           }

@@ -1,3 +1,4 @@
+import GPU
 import Graph
 import Kernels
 
@@ -46,34 +47,69 @@ package struct AdamW: Op {
     return [TensorType([1])]
   }
 
+  /// What one dispatch covers: elements from `first` on, with the sums of squares that it leaves.
+  private struct Piece {
+    let first: Int
+    let count: Int
+    let vectorsPerLane: Int
+    let groups: Int
+    let firstPartial: Int
+
+    private var elements: Range<Int> { first..<first + count }
+    var bytes: Range<Int> { elements.lowerBound * 4..<elements.upperBound * 4 }
+    var words: Range<Int> { elements.lowerBound / AdamW.chunk * 4..<elements.upperBound / AdamW.chunk * 4 }
+  }
+
+  /// The block in pieces that a device can bind; one, as a rule.
+  private func pieces(_ traits: DeviceTraits) -> [Piece] {
+    let bindable = min(traits.maxStorageBufferRange, 16 * traits.maxTexelBufferElements) / 4
+    // Whole pieces of the table start at multiples of 256 bytes, too.
+    let longest = max(1, bindable / (64 * Self.chunk)) * 64 * Self.chunk
+    var pieces: [Piece] = []
+    var partials = 0
+    for first in stride(from: 0, to: count, by: longest) {
+      let vectors = min(longest, count - first) / 4
+      // At most 1,024 groups, so that few partial sums are left for the last, single group.
+      let vectorsPerLane = max(16, (vectors + 64 * 1024 - 1) / (64 * 1024))
+      let groups = (vectors + 64 * vectorsPerLane - 1) / (64 * vectorsPerLane)
+      pieces.append(
+        Piece(
+          first: first, count: 4 * vectors, vectorsPerLane: vectorsPerLane, groups: groups, firstPartial: partials))
+      partials += groups * 64 / traits.cluster
+    }
+    return pieces
+  }
+
   package func launch(_ site: LaunchSite) -> Launch {
-    let vectors = count / 4
-    // At most 1,024 groups, so that few partial sums are left for the last, single group.
-    let vectorsPerLane = max(16, (vectors + 64 * 1024 - 1) / (64 * 1024))
-    let groups = (vectors + 64 * vectorsPerLane - 1) / (64 * vectorsPerLane)
-    let partials = groups * 64 / site.traits.cluster
-    return Launch(
-      scratch: [TensorType([partials])],
-      [
-        Dispatch(
-          SquaredNormKernel.self, constants: .init(CLUSTER: UInt32(site.traits.cluster)),
-          push: .init(count4: UInt32(vectors), vectors_per_lane: UInt32(vectorsPerLane)),
-          [.colocated.texels(.rgba32f), .input(4).texels(.r32ui), .scratch(0)], groups: GroupCount(groups)),
-        Dispatch(
-          GradientNormKernel.self, push: .init(count: UInt32(partials)),
-          [.scratch(0).texels(.r32f), .output(0), .input(3)], groups: GroupCount(1)),
-        Dispatch(
-          AdamwKernel.self,
-          push: .init(
-            count4: UInt32(vectors), take1: Float(1 - beta1), keep2: Float(beta2),
-            take2: Float(1 - beta2), eps: Float(eps), weight_decay: Float(weightDecay),
-            max_norm: Float(maxNorm ?? 0)),
-          [
-            .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(2).texels(.rgba32f),
-            .colocated.texels(.rgba32f), .input(4).texels(.r32ui), .input(5).texels(.r32ui), .input(3).texels(.r32ui),
-            .output(0).texels(.r32f), .input(0), .input(1), .input(2),
-          ], groups: .linear(vectors, perGroup: 64)),
-      ])
+    let pieces = pieces(site.traits)
+    let partials = pieces.reduce(0) { $0 + $1.groups * 64 / site.traits.cluster }
+    let norms = pieces.map { piece -> Dispatch in
+      Dispatch(
+        SquaredNormKernel.self, constants: .init(CLUSTER: UInt32(site.traits.cluster)),
+        push: .init(
+          count4: UInt32(piece.count / 4), vectors_per_lane: UInt32(piece.vectorsPerLane),
+          first_partial: UInt32(piece.firstPartial)),
+        [.colocated.part(piece.bytes).texels(.rgba32f), .input(4).part(piece.words).texels(.r32ui), .scratch(0)],
+        groups: GroupCount(piece.groups))
+    }
+    let norm = Dispatch(
+      GradientNormKernel.self, push: .init(count: UInt32(partials)),
+      [.scratch(0).texels(.r32f), .output(0), .input(3)], groups: GroupCount(1))
+    let updates = pieces.map { piece -> Dispatch in
+      let state = [Operand.input(0), .input(1), .input(2)].map { $0.part(piece.bytes) }
+      let read: [Operand] = state.map { $0.texels(.rgba32f) }
+      let given: [Operand] = [
+        .colocated.part(piece.bytes).texels(.rgba32f), .input(4).part(piece.words).texels(.r32ui),
+        .input(5).texels(.r32ui), .input(3).texels(.r32ui), .output(0).texels(.r32f),
+      ]
+      return Dispatch(
+        AdamwKernel.self,
+        push: .init(
+          count4: UInt32(piece.count / 4), take1: Float(1 - beta1), keep2: Float(beta2), take2: Float(1 - beta2),
+          eps: Float(eps), weight_decay: Float(weightDecay), max_norm: Float(maxNorm ?? 0)),
+        read + given + state, groups: .linear(piece.count / 4, perGroup: 64))
+    }
+    return Launch(scratch: [TensorType([partials])], norms + [norm] + updates)
   }
 
   package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {

@@ -19,17 +19,23 @@ package struct Attention: Op {
     return [TensorType([shape[0], shape[1], shape[2] / 3]), TensorType([shape[0], heads, shape[1]])]
   }
 
-  package func launch(_ site: LaunchSite) -> Launch {
-    let tiling = AttentionTiling(.forward, qkv: site.inputs[0].shape, heads: heads, site.traits)
-    return Launch([
-      Dispatch(
-        AttentionKernel.self,
-        constants: .init(
-          CLUSTER: tiling.cluster, WHOLE_SUBGROUP: tiling.isWholeSubgroup, D: tiling.headDimension, ROWS: tiling.rows,
-          STEP: tiling.step),
-        push: .init(T: tiling.tokens, H: tiling.heads, pairs: tiling.pairs, tiles: tiling.tiles, scale: tiling.scale),
-        [.input(0).texels(rowsOf: Int(tiling.headDimension)), .output(0), .output(1)], groups: tiling.groups)
-    ])
+  package func launch(_ site: LaunchSite) -> Launch { variants(site)[0].launch }
+
+  package func variants(_ site: LaunchSite) -> [Variant] {
+    AttentionTiling.candidates(.forward, qkv: site.inputs[0].shape, heads: heads, site.traits).map { tiling in
+      Variant(
+        tiling.family.rawValue,
+        Launch([
+          Dispatch(
+            AttentionKernel.self,
+            constants: .init(
+              CLUSTER: tiling.cluster, WHOLE_SUBGROUP: tiling.isWholeSubgroup, D: tiling.headDimension,
+              ROWS: tiling.rows, STEP: tiling.step, PARTS: tiling.parts),
+            push: .init(
+              T: tiling.tokens, H: tiling.heads, pairs: tiling.pairs, tiles: tiling.tiles, scale: tiling.scale),
+            [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: tiling.groups)
+        ]))
+    }
   }
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {

@@ -18,36 +18,40 @@ package struct AttentionBackward: Op {
     return [inputs[0]]
   }
 
-  package func launch(_ site: LaunchSite) -> Launch {
+  package func launch(_ site: LaunchSite) -> Launch { variants(site)[0].launch }
+
+  package func variants(_ site: LaunchSite) -> [Variant] {
     let shape = site.inputs[0].shape
-    let queries = AttentionTiling(.queries, qkv: shape, heads: heads, site.traits)
-    let keys = AttentionTiling(.keys, qkv: shape, heads: heads, site.traits)
-    let headDimension = Int(keys.headDimension)
-    return Launch(
-      scratch: [TensorType([Int(keys.pairs), shape[1], 2])],
+    let queries = AttentionTiling.candidates(.queries, qkv: shape, heads: heads, site.traits)
+    return AttentionTiling.candidates(.keys, qkv: shape, heads: heads, site.traits).map { keys in
+      let queries = queries.first { $0.family == keys.family } ?? queries[0]
+      return Variant(keys.family.rawValue, launch(queries, keys))
+    }
+  }
+
+  private func launch(_ queries: AttentionTiling, _ keys: AttentionTiling) -> Launch {
+    Launch(
+      scratch: [TensorType([Int(keys.pairs), Int(keys.tokens), 2])],
       [
         Dispatch(
           AttentionBackwardQueriesKernel.self,
           constants: .init(
             CLUSTER: queries.cluster, WHOLE_SUBGROUP: queries.isWholeSubgroup, D: queries.headDimension,
-            ROWS: queries.rows, STEP: queries.step),
+            ROWS: queries.rows, STEP: queries.step, PARTS: queries.parts),
           push: .init(
             T: queries.tokens, H: queries.heads, pairs: queries.pairs, tiles: queries.tiles, scale: queries.scale),
           [
-            .input(0).texels(rowsOf: headDimension), .input(1).texels(rowsOf: headDimension),
-            .input(3).texels(rowsOf: headDimension), .input(2).texels(.r32f), .output(0), .scratch(0),
+            .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f),
+            .input(2).texels(.r32f), .output(0), .scratch(0),
           ],
           groups: queries.groups),
         Dispatch(
           AttentionBackwardKeysKernel.self,
           constants: .init(
             CLUSTER: keys.cluster, WHOLE_SUBGROUP: keys.isWholeSubgroup, D: keys.headDimension, ROWS: keys.rows,
-            STEP: keys.step),
+            STEP: keys.step, PARTS: keys.parts),
           push: .init(T: keys.tokens, H: keys.heads, pairs: keys.pairs, tiles: keys.tiles, scale: keys.scale),
-          [
-            .input(0).texels(rowsOf: headDimension), .input(3).texels(rowsOf: headDimension),
-            .scratch(0).texels(.r32f), .output(0),
-          ],
+          [.input(0).texels(.rgba32f), .input(3).texels(.rgba32f), .scratch(0).texels(.r32f), .output(0)],
           groups: keys.groups),
       ])
   }

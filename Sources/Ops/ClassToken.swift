@@ -11,8 +11,8 @@ extension Value {
   /// [B, T, C] -> [B, C], token 0.
   ///
   /// Nobody reads the other tokens behind this point, so whatever was computed token by token just before it is built
-  /// again for the class token alone; what it replaces drops out of the program. In the last block of a transformer that
-  /// leaves the attention and everything that feeds it, and cuts projection, MLP or experts to one token per sample.
+  /// again for the class token alone, and self-attention for its query alone; what that replaces drops out of the program.
+  /// In the last block of a transformer only the norm before the attention is left for all tokens.
   package func classToken() throws(ShapeError) -> Value {
     var taking = ClassToken(of: self)
     return try taking.take(id)
@@ -53,7 +53,9 @@ private struct ClassToken {
   mutating func take(_ id: Int) throws(ShapeError) -> Value {
     if let value = taken[id] { return value }
     let value: Value
-    if needed.contains(id) || sources(of: id) == nil {
+    if let query = try oneQuery(id) {
+      value = query
+    } else if needed.contains(id) || sources(of: id) == nil {
       value = try graph.apply(TakeToken(), to: [graph.value(id)])[0]
     } else if let node = producer[id] {
       value = try rebuild(node)
@@ -75,6 +77,24 @@ private struct ClassToken {
     var inputs = node.inputs.map(graph.value)
     for i in sources { inputs[i] = try take(node.inputs[i]) }
     return try graph.apply(node.op, to: inputs)[0]
+  }
+
+  /// The class token of a self-attention whose queries, keys and values are one projection of the same tokens.
+  private func oneQuery(_ id: Int) throws(ShapeError) -> Value? {
+    guard !needed.contains(id), let node = producer[id], let attention = node.op as? Attention, node.outputs[0] == id,
+      var projection = producer[node.inputs[0]]
+    else { return nil }
+    var bias: [Int] = []
+    if projection.op is AddBias, let product = producer[projection.inputs[0]] {
+      bias = [projection.inputs[1]]
+      projection = product
+    }
+    let types = projection.inputs.map { graph.types[$0] }
+    guard let product = projection.op as? Matmul, product.transposing == .right, product.tokenInputs(types) == [0],
+      ClassAttention.pays(types[0].shape, types[1].shape, heads: attention.heads)
+    else { return nil }
+    let inputs = (projection.inputs + bias).map(graph.value)
+    return try graph.apply(ClassAttention(heads: attention.heads), to: inputs)[0]
   }
 
   // MARK: Mixture of experts

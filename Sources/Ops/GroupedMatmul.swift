@@ -53,6 +53,7 @@ package struct GroupedMatmul: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
+    guard site.traits.isSoftware else { return tiled(site)[0].launch }
     let (a, b, c) = (site.inputs[0].shape, site.inputs[1].shape, site.outputs[0].shape)
     let (experts, slots) = (site.inputs[2].count - 1, site.inputs[3].count)
     let tile = LaneTile(
@@ -81,6 +82,10 @@ package struct GroupedMatmul: Op {
         ],
         groups: groups)
     ])
+  }
+
+  package func variants(_ site: LaunchSite) -> [Variant] {
+    site.traits.isSoftware ? [Variant("default", launch(site))] : tiled(site)
   }
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {

@@ -197,7 +197,10 @@ struct RowClusters {
     count = UInt32(shape.rows)
     columns = UInt32(shape.last)
     // Short rows on a CPU driver: sums across lanes cost more than the strided reads that they save.
-    cluster = traits.isSoftware && shape.last <= 128 ? 2 : UInt32(traits.cluster)
+    cluster = UInt32(
+      traits.isSoftware
+        ? (shape.last <= 128 ? min(2, traits.cluster) : traits.cluster)
+        : traits.lanes(perRowOf: (shape.last + 3) / 4, atLeast: traits.cluster))
     groups = .linear(shape.rows * Int(cluster), perGroup: 64)
   }
 }

@@ -50,6 +50,7 @@ package struct Matmul: TokenWise {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
+    guard site.traits.isSoftware else { return tiled(site)[0].launch }
     let size = MatmulSize(site.inputs[0].shape, site.inputs[1].shape, transposing, batched: batched)
     let finish = epilogue.operands(first: 2, columns: size.n)
     let chunks = size.chunks(transposing, site.traits)
@@ -68,19 +69,28 @@ package struct Matmul: TokenWise {
     if chunks.count == 1 { return Launch([product(size, chunks, epilogue, finish, site.traits)]) }
     let partial = Epilogue()
     let toScratch = partial.operands(first: 2, columns: size.n, c: .scratch(0))
-    let rows = size.batch * size.m
     return Launch(
       scratch: [TensorType([size.batch, chunks.count, size.m, size.n])],
       [
         product(size, chunks, partial, toScratch, site.traits),
-        Dispatch(
-          SumPartialsKernel.self,
-          constants: .init(
-            ALIGNED_C: size.n % 4 == 0, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
-            ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
-          push: .init(rows: Int32(rows), M: Int32(size.m), N: Int32(size.n), chunks: Int32(chunks.count)),
-          finish + [.scratch(0).texels(rowsOf: size.n)], groups: GroupCount((size.n + 31) / 32, (rows + 7) / 8)),
+        sumOfPartials(size, chunks, finish),
       ])
+  }
+
+  package func variants(_ site: LaunchSite) -> [Variant] {
+    site.traits.isSoftware ? [Variant("default", launch(site))] : tiled(site)
+  }
+
+  /// Adds the chunks of scratch 0 [batch, chunks, M, N], then the epilogue on the bindings `finish`.
+  func sumOfPartials(_ size: MatmulSize, _ chunks: MatmulSize.Chunks, _ finish: [Operand]) -> Dispatch {
+    let rows = size.batch * size.m
+    return Dispatch(
+      SumPartialsKernel.self,
+      constants: .init(
+        ALIGNED_C: size.n % 4 == 0, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
+        ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
+      push: .init(rows: Int32(rows), M: Int32(size.m), N: Int32(size.n), chunks: Int32(chunks.count)),
+      finish + [.scratch(0).texels(rowsOf: size.n)], groups: GroupCount((size.n + 31) / 32, (rows + 7) / 8))
   }
 
   /// One dispatch: every chunk of every batch member, then `epilogue` on the bindings `finish`.
@@ -90,15 +100,6 @@ package struct Matmul: TokenWise {
   ) -> Dispatch {
     let (m, n, k) = (Int32(size.m), Int32(size.n), Int32(size.k))
     let z = size.batch * chunks.count
-    guard traits.isSoftware else {
-      return Dispatch(
-        MatmulTilesKernel.self,
-        constants: .init(
-          FORM: transposing.rawValue, ALIGNED_C: size.n % 4 == 0, HAS_BIAS: epilogue.bias,
-          STORES_PRE: epilogue.keepsPre, ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
-        push: .init(M: m, N: n, K: k, chunks: Int32(chunks.count), chunk: Int32(chunks.extent)),
-        finish + [.input(0), right], groups: GroupCount((size.n + 63) / 64, (size.m + 63) / 64, z))
-    }
     let (aLength, bLength) = size.contiguous(transposing)
     let tile = size.tile(transposing, traits)
     return Dispatch(
@@ -255,10 +256,13 @@ struct MatmulSize {
   /// software drivers end loops after 65,535 iterations, of four products here.
   func chunks(_ transposing: Transposition, _ traits: DeviceTraits) -> Chunks {
     let tile = tile(transposing, traits)
-    let tiles = traits.isSoftware ? tile.rowTiles(m) * tile.columnTiles(n) : (m + 63) / 64 * ((n + 63) / 64)
-    let wanted = min((traits.isSoftware ? 4 : 256) / (batch * tiles), k / 256)
+    return chunks(wanted: 4 / (batch * tile.rowTiles(m) * tile.columnTiles(n)))
+  }
+
+  /// About `wanted` chunks, of 256 products at least, and as many as loops demand.
+  func chunks(wanted: Int) -> Chunks {
     let least = (k + 262_139) / 262_140
-    let count = max(1, wanted, least)
+    let count = max(1, min(wanted, k / 256), least)
     let extent = ((k + count - 1) / count + 3) / 4 * 4
     return Chunks(count: (k + extent - 1) / extent, extent: extent)
   }

@@ -7,7 +7,9 @@ struct Graft: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "graft",
     abstract: "Trains modular transformers by module-to-module knowledge distillation on any Vulkan device.",
-    subcommands: [Devices.self, PlanCommand.self, Run.self, Evaluate.self, Verify.self, Bench.self])
+    subcommands: [
+      Devices.self, PlanCommand.self, Run.self, Evaluate.self, Verify.self, Bench.self, KernelsCommand.self,
+    ])
 
   /// Every error ends as one line on standard error and an exit status other than 0.
   static func main() {

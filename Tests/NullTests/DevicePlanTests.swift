@@ -108,6 +108,25 @@ import Testing
     #expect(try DevicePlan(choosing: nil, from: [gpu]).traits.subgroupSize == 32)
   }
 
+  @Test func onlyGCNHasTheSmallRegisterFile() throws {
+    var gpu = device("gpu", .discrete)
+    gpu.subgroups = .init(size: 64, choices: 64...64)
+    #expect(try DevicePlan(choosing: nil, from: [gpu]).traits.hasLargeRegisterFile)
+    gpu.vendorID = 0x1002
+    #expect(try !DevicePlan(choosing: nil, from: [gpu]).traits.hasLargeRegisterFile)
+    gpu.subgroups.choices = 32...64
+    #expect(try DevicePlan(choosing: nil, from: [gpu]).traits.hasLargeRegisterFile)
+  }
+
+  @Test func compilingNeedsADriverThatTellsOfIt() throws {
+    var gpu = device("gpu", .discrete)
+    #expect(throws: VulkanError.self) { try DevicePlan(choosing: nil, from: [gpu], for: .compiling) }
+    gpu.executableInfo = true
+    gpu.extensions = ["VK_KHR_pipeline_executable_properties"]
+    #expect(try DevicePlan(choosing: nil, from: [gpu], for: .compiling).extensions == Array(gpu.extensions))
+    #expect(try DevicePlan(choosing: nil, from: [gpu]).extensions == [])
+  }
+
   @Test func traitsCarryTheLimits() throws {
     var gpu = device("gpu", .discrete)
     gpu.limits.texelBufferElements = 11

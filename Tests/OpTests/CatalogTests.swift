@@ -53,6 +53,27 @@ struct CatalogTests {
     }
   }
 
+  /// A block of parameters that is too large to bind is updated in pieces, to the same result.
+  @Test func adamWInPieces() throws {
+    let device = try TestDevice.shared.get()
+    let test = try #require(CatalogCase.all.first { $0.opCase.op is AdamW && $0.opCase.name == "many groups" })
+    var traits = device.traits
+    traits.maxStorageBufferRange = 1 << 14
+    var random = test.random
+    let inputs = test.inputs(&random)
+    let types = inputs.map(\.type)
+    let site = LaunchSite(inputs: types, outputs: try test.opCase.op.infer(types), traits: traits)
+    #expect(test.opCase.op.launch(site).dispatches.count == 7)  // three pieces, twice, and the norm
+    let whole = try GuardedRun(test.opCase.op, inputs, on: device, poison: 0x7fc0_0bad)
+    let pieces = try GuardedRun(test.opCase.op, inputs, on: device, traits: traits, poison: 0x7fc0_0bad)
+    #expect(pieces.breaches == [])
+    for (a, b) in zip(whole.results, pieces.results) {
+      let worst = deviation(
+        of: numbers(b, .f32), from: HostTensor([a.count / 4], numbers(a, .f32)), tolerance: 1e-6)
+      #expect(worst == nil)
+    }
+  }
+
   /// The gradient graph, run on the device, against central differences of the reference: every element of small inputs,
   /// a sample of others, and one random direction that no element escapes.
   @Test(arguments: CatalogCase.differentiable)

@@ -251,6 +251,7 @@ import Testing
     do {
       let device = try Device(plan: plan, instance: instance, cacheDirectory: directory)
       _ = try device.kernel(TestKernels.add, [])
+      guard device.saveCache() else { try Test.cancel("the driver hands out no compiled pipelines") }
     }
     let stored = try #require(file.load())
     #expect(stored.count >= 32)
@@ -265,7 +266,7 @@ import Testing
 
   @Test func profilerMeasures() throws {
     try withDevice { device in
-      guard device.plan.hasTimestamps else { return }
+      guard device.plan.hasTimestamps else { try Test.cancel("the device has no timestamps") }
       let n: UInt32 = 1 << 20
       let a = try words(Int(n), device)
       let profiler = try Profiler(device, count: 3)

@@ -62,7 +62,9 @@ struct GuardedRun {
           case .colocated: tensor = group
           case .unused: return .unused
           }
-          let bound = buffer.slice(offset: offsets[tensor], bytes: sizes[tensor] + Self.guardBytes)
+          let bound =
+            operand.bytes.map { buffer.slice(offset: offsets[tensor] + $0.lowerBound, bytes: $0.count) }
+            ?? buffer.slice(offset: offsets[tensor], bytes: sizes[tensor] + Self.guardBytes)
           return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
         }
         let groups = dispatch.groups

@@ -1,0 +1,51 @@
+#version 450
+// z[b, h, c] = sum over tokens j of weight[b, h, j] x[b, j, c]
+//   forward:   weight = softmax over j of s
+//   BACKWARD:  weight = the gradient of s
+// A cluster per CLUSTER vectors of a row of z; each lane finds the weight of one token of CLUSTER.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const bool WHOLE_SUBGROUP = true;
+layout(constant_id = 2) const bool ALIGNED = true;  // C is a multiple of 4; else vectors have one element
+layout(constant_id = 3) const bool BACKWARD = false;
+layout(local_size_x = 64) in;
+layout(binding = 0) uniform textureBuffer x;
+layout(binding = 1) uniform textureBuffer s;
+layout(binding = 2) uniform textureBuffer logsumexp;
+layout(binding = 3) uniform textureBuffer dp;
+layout(binding = 4) uniform textureBuffer delta;
+layout(binding = 5) writeonly buffer Z { vec4 z[]; };
+layout(push_constant) uniform Push {
+  uint pairs;  // B H
+  uint H;
+  uint T;
+  uint columns;  // vectors of a row
+};
+#include "class_attention.glsl"
+
+void main() {
+  uint blocks = (columns + CLUSTER - 1) / CLUSTER;
+  uint i = linear_cluster();
+  int pair = int(min(i / blocks, pairs - 1));
+  uint column = i % blocks * CLUSTER + cluster_lane();
+  int first_token = pair / int(H) * int(T);
+  int inside = int(min(column, columns - 1));
+  vec4 sum = vec4(0.0);
+  for (int first = 0; first < int(T); first += int(CLUSTER)) {
+    int j = first + int(cluster_lane());
+    int at = pair * int(T) + min(j, int(T) - 1);
+    float weight = probability(at, pair);
+    if (BACKWARD) weight = score_gradient(weight, at, pair);
+    weight = j < int(T) ? weight : 0.0;
+    [[unroll]] for (uint l = 0; l < CLUSTER; l++) {
+      int token = first_token + min(first + int(l), int(T) - 1);
+      sum += of_lane(weight, l) * texelFetch(x, token * int(columns) + inside);
+    }
+  }
+  uint at = pair * columns + column;
+  if (i / blocks < pairs && column < columns) {
+    if (ALIGNED) z[at] = sum;
+    else z[at / 4][at % 4] = sum.x;
+  }
+}

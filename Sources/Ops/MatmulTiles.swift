@@ -1,0 +1,107 @@
+import GPU
+import Graph
+import Kernels
+
+/// The square of C that a workgroup of a GPU's matmul owns (`include/matmul_tiles.glsl`).
+struct SharedTile: Sendable, Hashable {
+  let size: Int
+
+  var name: String { "tiles \(size)" }
+  var invocations: Int { 2 * size }
+  /// Two halves of eight rows of both operands, each row with a vector of padding.
+  private var sharedBytes: Int { 2 * 2 * 8 * (size / 4 + 1) * 16 }
+
+  func count(_ extent: Int) -> Int { (extent + size - 1) / size }
+
+  /// Workgroups that keep a large GPU busy.
+  static let manyGroups = 256
+
+  /// The tiles that the device can run, the default first: the largest that wastes little at the edges and, with K cut
+  /// into chunks of 256, leaves work for all of the device. Registers per invocation: 16, 32 or 64 sums, docs/kernels.md.
+  /// - Parameter depth: products that may be cut into chunks.
+  static func candidates(m: Int, n: Int, batch: Int, depth: Int, _ traits: DeviceTraits) -> [SharedTile] {
+    let fitting = [128, 64, 32].map(SharedTile.init).filter {
+      $0.sharedBytes <= traits.sharedMemoryBytes && $0.invocations <= traits.maxWorkgroupInvocations
+        && ($0.size < 128 || traits.hasLargeRegisterFile)
+    }
+    func padded(_ size: Int) -> Int { SharedTile(size: size).count(m) * SharedTile(size: size).count(n) * size * size }
+    let preferred = fitting.first { tile in
+      let groups = tile.count(m) * tile.count(n) * batch * max(1, depth / 256)
+      return groups >= manyGroups / 2 && 4 * padded(tile.size) <= 5 * padded(32)
+    }
+    guard let first = preferred ?? fitting.last else { preconditionFailure("every device can run a tile of 32") }
+    return [first] + fitting.filter { $0 != first }
+  }
+}
+
+extension Matmul {
+  /// The GPU's launches: tiles in shared memory, of several sizes.
+  func tiled(_ site: LaunchSite) -> [Variant] {
+    let size = MatmulSize(site.inputs[0].shape, site.inputs[1].shape, transposing, batched: batched)
+    return SharedTile.candidates(m: size.m, n: size.n, batch: size.batch, depth: size.k, site.traits).map {
+      Variant($0.name, launch(size, $0))
+    }
+  }
+
+  private func launch(_ size: MatmulSize, _ tile: SharedTile) -> Launch {
+    let finish = epilogue.operands(first: 2, columns: size.n)
+    let chunks = size.chunks(wanted: SharedTile.manyGroups / (size.batch * tile.count(size.m) * tile.count(size.n)))
+    guard chunks.count > 1 else { return Launch([product(size, chunks, tile, epilogue, finish)]) }
+    let toScratch = Epilogue().operands(first: 2, columns: size.n, c: .scratch(0))
+    return Launch(
+      scratch: [TensorType([size.batch, chunks.count, size.m, size.n])],
+      [product(size, chunks, tile, Epilogue(), toScratch), sumOfPartials(size, chunks, finish)])
+  }
+
+  private func product(
+    _ size: MatmulSize, _ chunks: MatmulSize.Chunks, _ tile: SharedTile, _ epilogue: Epilogue, _ finish: [Operand]
+  ) -> Dispatch {
+    let (a, b) = size.contiguous(transposing)
+    return Dispatch(
+      MatmulTilesKernel.self,
+      constants: .init(
+        local_size_x: UInt32(tile.invocations), SIZE: Int32(tile.size), FORM: transposing.rawValue,
+        ALIGNED_A: a % 4 == 0, ALIGNED_B: b % 4 == 0, ALIGNED_C: size.n % 4 == 0, HAS_BIAS: epilogue.bias,
+        STORES_PRE: epilogue.keepsPre, ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
+      push: .init(
+        M: Int32(size.m), N: Int32(size.n), K: Int32(size.k), chunks: Int32(chunks.count), chunk: Int32(chunks.extent)),
+      finish + [.input(0), .input(1)],
+      groups: GroupCount(tile.count(size.n), tile.count(size.m), size.batch * chunks.count))
+  }
+}
+
+extension GroupedMatmul {
+  /// The GPU's launches, as `Matmul.tiled`.
+  func tiled(_ site: LaunchSite) -> [Variant] {
+    let (a, b, c) = (site.inputs[0].shape, site.inputs[1].shape, site.outputs[0].shape)
+    let (experts, slots) = (site.inputs[2].count - 1, site.inputs[3].count)
+    let source = gathered == .right ? b : a
+    // As if all experts got the same number of rows.
+    let (m, batch) = transposing == .left ? (a.last, experts) : ((slots + experts - 1) / experts, experts)
+    return SharedTile.candidates(m: m, n: c.last, batch: batch, depth: 1, site.traits).map { tile in
+      // Each expert may end in a tile of its own that is not full.
+      let groups =
+        transposing == .left
+        ? GroupCount(tile.count(c.last), tile.count(a.last), experts)
+        : GroupCount(tile.count(c.last), tile.count(slots) + experts)
+      return Variant(
+        tile.name,
+        Launch([
+          Dispatch(
+            GroupedTilesKernel.self,
+            constants: .init(
+              local_size_x: UInt32(tile.invocations), SIZE: Int32(tile.size), FORM: transposing.rawValue,
+              ALIGNED_A: a.last % 4 == 0, ALIGNED_B: b.last % 4 == 0, GATHERED: gathered.rawValue,
+              ALIGNED_C: c.last % 4 == 0, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
+              ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
+            push: .init(
+              M: Int32(a.last), N: Int32(c.last), K: Int32(a.last), experts: Int32(experts),
+              divisor: Int32(gathered == .neither ? 1 : slots / source.rows)),
+            epilogue.operands(first: 5, columns: c.last) + [
+              .input(0), .input(1), .input(2).texels(.r32ui), .input(3).texels(.r32ui),
+            ],
+            groups: groups)
+        ]))
+    }
+  }
+}

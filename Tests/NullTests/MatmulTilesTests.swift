@@ -1,0 +1,40 @@
+import GPU
+import Graph
+import Ops
+import Testing
+
+@Suite struct MatmulTilesTests {
+  private func variants(
+    _ m: Int, _ n: Int, _ k: Int, _ transposing: Transposition = .none,
+    _ change: (inout DeviceTraits) -> Void = { _ in }
+  ) throws -> [Variant] {
+    var traits = DeviceTraits(subgroupSize: 32, isSoftware: false)
+    change(&traits)
+    let graph = Graph()
+    let a = graph.input("a", transposing == .left ? [k, m] : [m, k])
+    let b = graph.input("b", transposing == .right ? [n, k] : [k, n])
+    let program = Program(graph, results: [try a.matmul(b, transposing: transposing)])
+    return program.nodes[0].op.variants(program.site(of: program.nodes[0], traits: traits))
+  }
+
+  @Test func largestTileThatFillsTheDevice() throws {
+    #expect(try variants(4096, 4096, 4096).map(\.name) == ["tiles 128", "tiles 64", "tiles 32"])
+    #expect(try variants(2176, 768, 64)[0].name == "tiles 64")
+    #expect(try variants(2176, 64, 64)[0].name == "tiles 32")
+    // A tenth of the tile would be used.
+    #expect(try variants(4096 * 16, 12, 64)[0].name == "tiles 32")
+  }
+
+  @Test func tilesGiveWayToLimits() throws {
+    #expect(try variants(4096, 4096, 64) { $0.hasLargeRegisterFile = false }[0].name == "tiles 64")
+    #expect(try variants(4096, 4096, 64) { $0.sharedMemoryBytes = 16_384 }[0].name == "tiles 64")
+    #expect(try variants(4096, 4096, 64) { $0.maxWorkgroupInvocations = 64 }.map(\.name) == ["tiles 32"])
+  }
+
+  /// A weight gradient has few tiles and a long sum.
+  @Test func longSumsAreCut() throws {
+    let launch = try variants(64, 64, 65_536, .left)[0].launch
+    #expect(launch.dispatches.map(\.source.name) == ["matmul_tiles", "sum_partials"])
+    #expect(launch.dispatches[0].groups.z > 32)
+  }
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Runs the tests that need a device on every Vulkan driver that this machine can offer, and prints a row of
+# docs/drivers.md for each. Drivers that are not installed are unpacked into .build/drivers; nothing is installed.
+# usage: tools/test-drivers.sh [DRIVER...]     all by default; logs in .build/drivers/DRIVER.log
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+all=(lavapipe lavapipe-128 lavapipe-512 lavapipe-sid swiftshader)
+drivers=("${@:-${all[@]}}")
+folder=$PWD/.build/drivers
+# What of the suite runs: everything that opens a device. CLITests start graft as a process of its own, NullTests none.
+suites='OpTests|ModelTests|DistillationTests'
+mkdir -p "$folder"
+
+"${SWIFT:-swift}" build --build-tests
+tests=$(find .build/debug/ -maxdepth 1 -name '*PackageTests.xctest')
+
+# usage: chromium   unpacks SwiftShader of the machine's own suite and names its driver file
+chromium() {
+  local root=$folder/swiftshader
+  if [[ ! -e $root/driver.json ]]; then
+    rm -rf "$root" && mkdir -p "$root"
+    (cd "$root" && apt-get download -qq chromium-common && dpkg -x chromium-common_*.deb . && rm chromium-common_*.deb)
+    local library
+    library=$(find "$root" -name libvk_swiftshader.so)
+    printf '{"file_format_version": "1.0.0", "ICD": {"library_path": "%s", "api_version": "1.3.0"}}\n' "$library" \
+      >"$root/driver.json"
+  fi
+  echo "$root/driver.json"
+}
+
+# usage: suite DRIVER   runs the tests with that driver; their text on standard output
+suite() (
+  run=()
+  filter=$suites
+  VK_ICD_FILENAMES=$(echo /usr/share/vulkan/icd.d/lvp_icd.*.json)
+  case $1 in
+    lavapipe) ;;
+    lavapipe-128 | lavapipe-512) export LP_NATIVE_VECTOR_WIDTH=${1#lavapipe-} ;;
+    lavapipe-sid)
+      tools/debian-suite.sh "$folder/sid" sid mesa-vulkan-drivers libvulkan1 mesa-drm-shim
+      VK_ICD_FILENAMES=$folder/sid/root/usr/share/vulkan/icd.d/lvp_icd.json
+      run=("$folder/sid/run")
+      ;;
+    swiftshader)
+      VK_ICD_FILENAMES=$(chromium)
+      # It is ten times slower; the rest of the suite would take hours.
+      filter='OpTests|GoldenTests'
+      ;;
+    *)
+      echo "test-drivers.sh: unknown driver $1; known are ${all[*]}" >&2
+      exit 64
+      ;;
+  esac
+  export VK_ICD_FILENAMES MESA_SHADER_CACHE_DIR=${MESA_SHADER_CACHE_DIR-$folder/cache-$1}
+  "${run[@]}" "$tests" --testing-library swift-testing --filter "$filter"
+)
+
+status=0
+rows=()
+for driver in "${drivers[@]}"; do
+  log=$folder/$driver.log
+  echo "test-drivers: $driver, see $log"
+  if suite "$driver" >"$log" 2>&1; then result=passed; else result=failed && status=1; fi
+  count() { grep -cE "$1" "$log" || true; }
+  rows+=("| $driver | $(count '^. +(Test|Test case) .* passed after') | $(count ' skipped') | $(count '^. +(Test|Test case) .* failed after') | $result |")
+done
+printf '| driver | passed | skipped | failed | run |\n|---|---|---|---|---|\n'
+printf '%s\n' "${rows[@]}"
+exit "$status"
