@@ -169,7 +169,8 @@ extension RuntimeShader {
       let declared = texel.declaredFormat
       let format = buffer.format ?? declared ?? buffer.element.format
       if texel.format != 0, declared != format {
-        throw BenchError("\(what) is declared as \(declared.map { "\($0)" } ?? "a format Graft does not bind"), given \(format)")
+        let name = declared.map { "\($0)" } ?? "a format that Graft does not bind"
+        throw BenchError("\(what) is declared as \(name), given \(format)")
       }
       guard format.component == texel.component else {
         throw BenchError("\(what) has texels of \(texel.component), format \(format) has \(format.component)")
@@ -196,8 +197,9 @@ extension RuntimeShader {
     var block = [UInt8](repeating: 0, count: interface.pushBytes)
     for (value, place) in zip(values, places) {
       let parts = value.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      let isSame = parts.count == 1 || parts[0] == "\(place.scalar)" || Set([parts[0], "\(place.scalar)"]) == ["int", "uint"]
-      guard isSame, let bits = place.scalar.bits(of: parts[parts.count - 1]) else {
+      let type = "\(place.scalar)"
+      let fits = parts.count == 1 || parts[0] == type || Set([parts[0], type]) == ["int", "uint"]
+      guard fits, let bits = place.scalar.bits(of: parts[parts.count - 1]) else {
         throw BenchError("\(module.path): push constant \(place.name) is \(place.scalar), --push gives '\(value)'")
       }
       withUnsafeBytes(of: bits) { block.replaceSubrange(place.offset..<place.offset + 4, with: $0) }

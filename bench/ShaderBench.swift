@@ -22,7 +22,8 @@ struct ShaderBench: ParsableCommand {
   @Option(name: .customLong("constant"), help: "A specialization constant, ID=VALUE or NAME=VALUE.")
   var constants: [String] = []
   @Option(help: "Workgroups, X[,Y[,Z]].") var groups: ShaderGroups
-  @Option(help: "A second shader that gets the same buffers, in alternation; results are compared.") var against: String?
+  @Option(help: "A second shader that gets the same buffers, in alternation; results are compared.")
+  var against: String?
   @Option(help: "Workgroups of the second shader; the same by default.") var againstGroups: ShaderGroups?
   @Option(help: "Push constants of the second shader; the same by default.") var againstPush: String?
   @Option(
@@ -91,7 +92,8 @@ struct ShaderBench: ParsableCommand {
       session.report(
         op: "shader", case: "\(i == 0 ? groups : againstGroups ?? groups) groups",
         shape: buffers.map { String($0.count) }.joined(separator: ","),
-        dtype: Set(types).count == 1 ? types[0] : types.joined(separator: ","), family: run.shader.module.path, timings[i],
+        dtype: Set(types).count == 1 ? types[0] : types.joined(separator: ","), family: run.shader.module.path,
+        timings[i],
         cost: Cost(flops: Int(flops ?? 0), bytes: bytes.map { Int($0) } ?? run.bytes),
         error: i == 0 ? differences.map(\.relative).max() : nil,
         relative: other.map { [runs[$0].shader.module.path: timings[$0].min / timings[i].min] } ?? [:])

@@ -121,7 +121,8 @@ struct ShaderRun {
     for (place, range, start) in [("before", 0..<Self.guardBytes, 0), ("behind", end..<bytes.count, end)] {
       let changed = range.filter { bytes[$0] != poison[($0 - start) % 4] }
       guard let first = changed.first else { continue }
-      let element = (first - Self.guardBytes - (place == "before" ? buffer.element.bytes - 1 : 0)) / buffer.element.bytes
+      let size = buffer.element.bytes
+      let element = (first - Self.guardBytes - (place == "before" ? size - 1 : 0)) / size
       throw BenchError(
         "\(shader.module.path) writes out of bounds: \(place) buffer \(binding.index) (\(binding.name), \(buffer.count) "
           + "elements) \(changed.count) bytes of \(range.count) were changed, first at element \(element)")

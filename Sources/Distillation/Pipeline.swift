@@ -48,12 +48,12 @@ package struct Pipeline: Sendable {
 
   package init(
     recipe: Recipe, seed: UInt64, device: Device, choices: Choices = .defaults, images: Images,
-    directory: RunDirectory, reporter: any Reporter, stop: StopFlag
+    directory: RunDirectory, reporter: any Reporter, stop: StopFlag, profile: RunProfile? = nil
   ) {
     self.images = images
     trainer = Trainer(
       recipe: recipe, seed: seed, device: device, choices: choices, training: images.training, directory: directory,
-      reporter: reporter, stop: stop)
+      reporter: reporter, stop: stop, profile: profile)
   }
 
   /// A model of the results table: what it is called, its checkpoint, and the tasks that led to it.

@@ -24,10 +24,11 @@ package struct Trainer: Sendable {
   package let directory: RunDirectory
   package let reporter: any Reporter
   package let stop: StopFlag
+  package let profile: RunProfile?
 
   package init(
     recipe: Recipe, seed: UInt64, device: Device, choices: Choices = .defaults, training: ImageDataset,
-    directory: RunDirectory, reporter: any Reporter, stop: StopFlag
+    directory: RunDirectory, reporter: any Reporter, stop: StopFlag, profile: RunProfile? = nil
   ) {
     self.recipe = recipe
     self.seed = seed
@@ -37,6 +38,7 @@ package struct Trainer: Sendable {
     self.directory = directory
     self.reporter = reporter
     self.stop = stop
+    self.profile = profile
   }
 
   /// Steps that may be in flight; the host reads a step's metrics this many steps later and never stalls the device.
@@ -69,14 +71,17 @@ package struct Trainer: Sendable {
     for unit in task.units { modules.append(try load(unit, state: state)) }
     let blocks = modules.reduce(into: [:]) { $0.merge($1.blocks) { a, _ in a } }
     let plan = try attempt(task.name) { () throws(VulkanError) in
-      try Plan(layout, on: device, blocks: blocks, slots: Trainer.inFlight + 1)
+      try Plan(
+        layout, on: device, blocks: blocks, slots: Trainer.inFlight + 1,
+        profiling: profile != nil && device.plan.hasTimestamps)
     }
 
     let settings = task.settings
+    let profile = self.profile?.task(task.name, from: first, layout: layout)
     reporter.begin(
       task: task.name, steps: settings.steps, from: first,
       parameters: task.trained.reduce(0) { $0 + $1.model.layout.elements })
-    let batches = try self.batches(task, from: first)
+    let batches = try self.batches(task, from: first, profile)
     defer { batches.cancel() }
     let begin = ContinuousClock.now
     var host = HostClock()
@@ -84,11 +89,15 @@ package struct Trainer: Sendable {
     func collect(downTo count: Int) throws(RunError) {
       while pending.count > count {
         let (number, run) = pending.removeFirst()
+        let waiting = profile?.begin()
         let values = try attempt { () throws(VulkanError) in
           var values: [Double] = []
           for i in 0..<layout.program.results.count { values.append(Double(try run.floats(i)[0])) }
+          try profile?.collect(run, step: number)
           return values
         }
+        profile?.end("wait", waiting, step: number)
+        let writing = profile?.begin()
         let rows = rows(task, step: number, blocks: step.blocks, values)
         guard values.allSatisfy(\.isFinite) else {
           throw try diagnose(task, step, at: number, rows, blocks: blocks)
@@ -96,17 +105,27 @@ package struct Trainer: Sendable {
         for row in rows { try attempt { () throws(StorageError) in try directory.metrics.append(row) } }
         let speed = Double((number - first + 1) * settings.batch * settings.accumulate) / begin.seconds
         reporter.step(rows, of: settings.steps, imagesPerSecond: speed)
+        profile?.end("metrics", writing, step: number)
       }
     }
     for number in stride(from: first, through: settings.steps, by: 1) {
+      let stepping = profile?.begin()
       let batch = try attempt { () throws(any Error) in try batches.next() }
+      profile?.end("batch", stepping, step: number)
       host.start()
+      let submitting = profile?.begin()
       let run = try attempt("\(task.name), step \(number)") { () throws(VulkanError) in
-        try plan.run { feed($0, batch, step: number, settings) }
+        try plan.run(profiled: profile?.steps.contains(number) ?? false) {
+          let feeding = profile?.begin()
+          feed($0, batch, step: number, settings)
+          profile?.end("feed", feeding, step: number)
+        }
       }
+      profile?.end("submit", submitting, step: number)
       pending.append((number, run))
       try collect(downTo: Trainer.inFlight)
       host.stop()
+      profile?.end("step", stepping, step: number)
       if stop.isRaised || (number % recipe.checkpointEvery == 0 && number < settings.steps) {
         try collect(downTo: 0)
         try store(task, modules, step: number)
@@ -127,18 +146,25 @@ package struct Trainer: Sendable {
     }
     removeState(of: task)
     reporter.end(task: task.name, row: row)
+    try self.profile?.write(to: directory)
   }
 
   // MARK: Data
 
-  private func batches(_ task: TrainingTask, from first: Int) throws(RunError) -> Prefetcher<ImageBatch> {
+  private func batches(
+    _ task: TrainingTask, from first: Int, _ profile: TaskProfile? = nil
+  ) throws(RunError) -> Prefetcher<ImageBatch> {
     let settings = task.settings
     let sampler = try attempt { () throws(StorageError) in
       try BatchSampler(
         count: training.count, batch: settings.batch * settings.accumulate, seed: seed, stream: task.dataStream)
     }
     let images = self.training
-    return Prefetcher(from: first) { step in images.batch(sampler.indices(step: step - 1)) }
+    return Prefetcher(from: first) { step in
+      let gathering = profile?.begin()
+      defer { profile?.end("gather", gathering, step: step, thread: .prefetch) }
+      return images.batch(sampler.indices(step: step - 1))
+    }
   }
 
   private func feed(_ feed: Plan.Feed, _ batch: ImageBatch, step: Int, _ settings: PhaseSettings) {

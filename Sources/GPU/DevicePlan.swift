@@ -85,7 +85,7 @@ package struct DevicePlan: Sendable, Hashable {
     let isGCN = device.vendorID == 0x1002 && (device.subgroups.choices?.lowerBound ?? device.subgroups.size) == 64
     // A portability driver demands that its extension is enabled.
     let optional = [
-      "VK_KHR_portability_subset", VK_EXT_MEMORY_BUDGET_EXTENSION_NAME,
+      "VK_KHR_portability_subset", VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME,
       requiredSubgroupSize == nil ? "" : VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME,
       purpose == .running ? "" : VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME,
     ]

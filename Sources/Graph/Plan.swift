@@ -16,19 +16,21 @@ package final class Plan: Sendable {
   private let program: CommandBuffer
   private let before: [CommandBuffer]
   private let after: [CommandBuffer]
-  private let profiler: Profiler?
+  /// The program with time stamps, for each slot.
+  private let profiled: [(commands: CommandBuffer, profiler: Profiler)]
   private let state: Mutex<State>
 
   private struct State {
     var steps = 0
     var tickets: [Ticket?]
+    var lastProfiled: Run?
   }
 
   /// Places memory, compiles kernels and records.
   /// - Parameters:
   ///   - blocks: the persistent buffers the graph names.
   ///   - slots: how many steps may be in flight; results of a step can be read until `slots` further steps have run.
-  ///   - profiling: writes a time stamp after every op.
+  ///   - profiling: also records the program with a time stamp after every op; it takes no more memory.
   /// - Throws: `VulkanError`, among others when the memory needed is more than there is, or a kernel exceeds a limit.
   package init(
     _ layout: PlanLayout, on device: Device, blocks: [String: Buffer], slots: Int = 3, profiling: Bool = false
@@ -74,9 +76,7 @@ package final class Plan: Sendable {
       }
     }
 
-    let profiler = profiling ? try Profiler(device, count: program.nodes.count + 1) : nil
-    self.profiler = profiler
-    self.program = try device.record { recorder throws(VulkanError) in
+    func record(_ profiler: Profiler?, _ recorder: inout Recorder) throws(VulkanError) {
       if let profiler { recorder.writeTimestamp(profiler, 0) }
       for (step, node) in program.nodes.enumerated() {
         let launch = layout.launches[step]
@@ -109,6 +109,14 @@ package final class Plan: Sendable {
         if let profiler { recorder.writeTimestamp(profiler, step + 1) }
       }
     }
+    self.program = try device.record { recorder throws(VulkanError) in try record(nil, &recorder) }
+    var profiled: [(commands: CommandBuffer, profiler: Profiler)] = []
+    for _ in 0..<(profiling ? slots : 0) {
+      let profiler = try Profiler(device, count: program.nodes.count + 1)
+      profiled.append(
+        (try device.record { recorder throws(VulkanError) in try record(profiler, &recorder) }, profiler))
+    }
+    self.profiled = profiled
     var before: [CommandBuffer] = []
     var after: [CommandBuffer] = []
     for slot in 0..<slots {
@@ -164,6 +172,7 @@ package final class Plan: Sendable {
   package struct Run: Sendable {
     fileprivate let plan: Plan
     fileprivate let slot: Int
+    fileprivate let hasStamps: Bool
     package let ticket: Ticket
 
     /// The bits of result `index`, when the device has finished the step.
@@ -179,10 +188,20 @@ package final class Plan: Sendable {
     package func floats(_ index: Int = 0) throws(VulkanError) -> [Float] {
       try words(index).map(Float.init(bitPattern:))
     }
+
+    /// When the program began by the device's clock, and how long after that each op was done, in seconds; nil for a run
+    /// without time stamps. Waits for the device; ask before the slot is used again.
+    package func opTimes() throws(VulkanError) -> (start: Double, ends: [Double])? {
+      guard hasStamps else { return nil }
+      try ticket.wait()
+      let profiler = plan.profiled[slot].profiler
+      return (try profiler.readStart(), Array(try profiler.read().dropFirst()))
+    }
   }
 
   /// Submits one step; waits only for the step that used the same slot before.
-  package func run(feeding: (Feed) -> Void = { _ in }) throws(VulkanError) -> Run {
+  /// - Parameter profiled: false leaves out the time stamps of a plan that was made for profiling.
+  package func run(profiled isProfiled: Bool = true, feeding: (Feed) -> Void = { _ in }) throws(VulkanError) -> Run {
     let (slot, earlier) = state.withLock { state in
       defer { state.steps += 1 }
       return (state.steps % slots, state.tickets[state.steps % slots])
@@ -192,17 +211,22 @@ package final class Plan: Sendable {
       let range = slot * layout.feedBytes..<(slot + 1) * layout.feedBytes
       feeding(Feed(layout: layout, base: UnsafeMutableRawBufferPointer(rebasing: staged[range])))
     }
-    let commands = (before.isEmpty ? [] : [before[slot]]) + [program] + (after.isEmpty ? [] : [after[slot]])
+    let hasStamps = isProfiled && !profiled.isEmpty
+    let main = hasStamps ? profiled[slot].commands : program
+    let commands = (before.isEmpty ? [] : [before[slot]]) + [main] + (after.isEmpty ? [] : [after[slot]])
     let ticket = try device.submit(commands)
-    state.withLock { $0.tickets[slot] = ticket }
-    return Run(plan: self, slot: slot, ticket: ticket)
+    let run = Run(plan: self, slot: slot, hasStamps: hasStamps, ticket: ticket)
+    state.withLock {
+      $0.tickets[slot] = ticket
+      if hasStamps { $0.lastProfiled = run }
+    }
+    return run
   }
 
-  /// Seconds that each op of the last finished run took on the device; nil unless the plan was made for profiling.
+  /// Seconds that each op of the last profiled run took on the device; nil if there was none.
   package func opSeconds() throws(VulkanError) -> [(op: String, seconds: Double)]? {
-    guard let profiler else { return nil }
-    let times = try profiler.read()
-    return layout.program.nodes.enumerated().map { ($1.op.name, times[$0 + 1] - times[$0]) }
+    guard let times = try state.withLock({ $0.lastProfiled })?.opTimes() else { return nil }
+    return zip(layout.program.nodes, zip(times.ends, [0] + times.ends)).map { ($0.op.name, $1.0 - $1.1) }
   }
 
   /// The contents of any value of the program after a run; meaningful for layouts without aliasing.

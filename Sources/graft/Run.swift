@@ -22,6 +22,8 @@ struct Run: ParsableCommand {
     help: "Take the default kernels instead of measuring which are the fastest; bits then repeat on other days too.")
   var noTune = false
   @Flag(help: "Measure again which kernels are the fastest.") var retune = false
+  @Flag(help: "Measure steps 3 to 10 of each task op by op: profile.md, profile.json and trace.json (for Perfetto).")
+  var profile = false
   @Flag(help: "Also train the long controls: all steps from scratch, and modules without a teacher.")
   var controls = false
 
@@ -53,7 +55,7 @@ struct Run: ParsableCommand {
       try train(
         Pipeline(
           recipe: recipe, seed: seed, device: device, choices: kernels.choices, images: images, directory: directory,
-          reporter: ConsoleReporter(), stop: stop),
+          reporter: ConsoleReporter(), stop: stop, profile: profile ? RunProfile(device) : nil),
         selection, in: directory, title: "\(recipe.name), seed \(seed), \(device.snapshot.name)")
     } catch let error as RunError where error.wasStopped {
       throw Interrupted(description: "\(error); continue with: \(continuation(path))")

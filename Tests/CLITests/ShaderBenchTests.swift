@@ -82,6 +82,7 @@ struct ShaderBenchTests {
       """
       #version 450
       #extension GL_GOOGLE_include_directive : require
+      #extension GL_EXT_samplerless_texture_functions : require
       #include "twice.glsl"
       layout(local_size_x = 64) in;
       layout(binding = 0) uniform textureBuffer X;
@@ -120,7 +121,7 @@ struct ShaderBenchTests {
 
   @Test(arguments: ["--groups 0", "--groups 1,1,1,1", "--groups 16 --buffer f33:1:zero", "--groups 16 --limit 0"])
   func badOptionsAreUsageErrors(arguments: String) throws {
-    expectRefusal(try run("axpy.comp \(arguments)"), "", status: 64)
+    expectRefusal(try run("axpy.comp \(arguments)"), "--", status: 64)
   }
 
   @Test func errorsOfTheCompilerHaveFileAndLine() throws {
@@ -128,7 +129,8 @@ struct ShaderBenchTests {
     expectRefusal(try run("bad.comp \(Self.good)"), "bad.comp:9: error: 'nowhere' : undeclared identifier", status: 1)
     try write("lib.glsl", "float f() { return 1 }")
     try write(
-      "bad.comp", "#version 450\n#extension GL_GOOGLE_include_directive : require\n#include \"lib.glsl\"\nvoid main() {}")
+      "bad.comp",
+      "#version 450\n#extension GL_GOOGLE_include_directive : require\n#include \"lib.glsl\"\nvoid main() {}")
     expectRefusal(try run("bad.comp --groups 1"), "lib.glsl:1: error: ", status: 1)
   }
 
@@ -181,11 +183,12 @@ struct ShaderBenchTests {
   }
 
   @Test func aCrashOfTheDriverIsTold() throws {
-    let running = try start("\(try writeHang()) --limit 60".split(separator: " ").map(String.init))
+    let running = try start("\(try writeHang()) --limit 20".split(separator: " ").map(String.init))
     var child: Int32?
     while running.isRunning, child == nil { child = running.child }
     running.wait(for: "device:")
-    kill(try #require(child), SIGABRT)
-    expectRefusal(running.wait(), "crashed in", status: 1)
+    // One of the signals that a child of this process does not find blocked.
+    kill(try #require(child), SIGSEGV)
+    expectRefusal(running.wait(), "the driver crashed in", status: 1)
   }
 }

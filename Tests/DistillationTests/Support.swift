@@ -103,12 +103,14 @@ final class TinyRun {
   }
 
   @discardableResult
-  func train(_ phases: any Phase..., resuming: Bool = false, stopAfter step: Int? = nil) throws -> TinyRun {
+  func train(
+    _ phases: any Phase..., resuming: Bool = false, stopAfter step: Int? = nil, profile: RunProfile? = nil
+  ) throws -> TinyRun {
     let stop = StopFlag()
     log.onStep = { if let step, $0 >= step { stop.raise() } }
     let trainer = Trainer(
       recipe: recipe, seed: 7, device: device, choices: choices, training: tinyImages, directory: directory,
-      reporter: log, stop: stop)
+      reporter: log, stop: stop, profile: profile)
     for phase in phases { try trainer.run(phase.task(recipe), resuming: resuming) }
     return self
   }
