@@ -98,9 +98,12 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ x: Operand, _ u: Operand, given: (s: Operand, logsumexp: Operand)? = nil, to scores: Operand,
     _ statistic: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
-    Dispatch(
+    // Tokens that share the reads of u; as many as leave no lane without one.
+    let perLane = traits.isSoftware ? min(4, (tokens - 1) / traits.cluster + 1) : 1
+    return Dispatch(
       ClassScoresKernel.self,
-      constants: .init(CLUSTER: UInt32(traits.cluster), ALIGNED: isAligned, BACKWARD: given != nil),
+      constants: .init(
+        CLUSTER: UInt32(traits.cluster), ALIGNED: isAligned, BACKWARD: given != nil, TOKENS: UInt32(perLane)),
       push: .init(pairs: UInt32(batch * heads), H: UInt32(heads), T: UInt32(tokens), columns: UInt32(vectors)),
       [
         texels(x), texels(u), given?.s.texels(.r32f) ?? .unused, given?.logsumexp.texels(.r32f) ?? .unused, scores,
