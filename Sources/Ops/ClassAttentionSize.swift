@@ -98,8 +98,10 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ x: Operand, _ u: Operand, given: (s: Operand, logsumexp: Operand)? = nil, to scores: Operand,
     _ statistic: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
-    // Tokens that share the reads of u; as many as leave no lane without one.
-    let perLane = traits.isSoftware ? min(4, (tokens - 1) / traits.cluster + 1) : 1
+    // A lane reads u once for several tokens; too many leave lanes without one.
+    let choices = traits.isSoftware ? 1...4 : 1...1
+    let reads = choices.map { ($0 + 1) * ((tokens - 1) / (traits.cluster * $0) + 1) }
+    let perLane = zip(choices, reads).min { $0.1 < $1.1 }?.0 ?? 1
     return Dispatch(
       ClassScoresKernel.self,
       constants: .init(
