@@ -10,9 +10,10 @@ layout(binding = 1) uniform textureBuffer old_m;
 layout(binding = 2) uniform textureBuffer old_v;
 layout(binding = 3) uniform textureBuffer g;
 layout(binding = 4) uniform utextureBuffer table;
-layout(binding = 5) uniform utextureBuffer state;  // step, then as float bits: learning rate, 1 - beta1^t, 1 - beta2^t
-layout(binding = 6) uniform utextureBuffer status;
-layout(binding = 7) uniform textureBuffer norm;
+// What all lanes read alike, at constant places and outside control flow: CPU drivers load that once and not by lanes.
+layout(binding = 5) readonly buffer State { uint state[]; };  // step, as float bits: rate, 1 - beta1^t, 1 - beta2^t
+layout(binding = 6) readonly buffer Status { uint status[]; };
+layout(binding = 7) readonly buffer Norm { float norm[]; };
 layout(binding = 8) writeonly buffer P { vec4 p[]; };
 layout(binding = 9) writeonly buffer M { vec4 m[]; };
 layout(binding = 10) writeonly buffer V { vec4 v[]; };
@@ -28,14 +29,15 @@ layout(push_constant) uniform Push {
 
 void main() {
   uint i = linear_index();
-  float rate = uintBitsToFloat(texelFetch(state, 1).x);
-  float step_size = rate / uintBitsToFloat(texelFetch(state, 2).x);
-  float correction = inversesqrt(uintBitsToFloat(texelFetch(state, 3).x));
-  float scale = max_norm > 0 ? min(1, max_norm / (texelFetch(norm, 0).x + 1e-6)) : 1;
-  bvec4 own = bvec4(false);
+  float rate = uintBitsToFloat(state[1]);
+  float step_size = rate / uintBitsToFloat(state[2]);
+  float correction = inversesqrt(uintBitsToFloat(state[3]));
+  float total = norm[0];
+  bool halted = status[0] != 0;
+  float scale = max_norm > 0 ? min(1, max_norm / (total + 1e-6)) : 1;
   int held = int(min(i, count4 - 1));
   uint word = texelFetch(table, held / 16).x;
-  if (texelFetch(status, 0).x == 0) own = owned(word, held);
+  bvec4 own = owned(halted ? 0 : word, held);
 
   vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held), v0 = texelFetch(old_v, held);
   vec4 x = texelFetch(g, held) * scale;

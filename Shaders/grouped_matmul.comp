@@ -3,12 +3,14 @@
 //   NN: C[s, :] = A[row(s), :] B_e,     B [E, K, N], C [S, N], bias [E, N]
 //   NT: C[s, :] = A[row(s), :] B_e^T,   B [E, N, K], C [S, N], bias [E, N]
 //   TN: C_e = sum over s of A[row(s), :]^T B[row(s), :],   A [*, M], B [*, N], C [E, M, N]; zeros where e has no rows
-// row(s) = gather[s] / divisor for the operand that GATHERED names, else s.
+// row(s) = gather[s] / DIVISOR for the operand that GATHERED names, else s.
 // Groups NN, NT: x (S / ROWS rounded up + E) / clusters per group, y column tiles; TN: as matmul_lanes with z = expert.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;
 layout(constant_id = 8) const uint GATHERED = 0;  // 0 neither, 1 A, 2 B
+// A constant, because TN finds a row for each step of its inner loop, and vectors of integers have no division.
+layout(constant_id = 9) const uint DIVISOR = 1;
 layout(binding = 5) uniform textureBuffer a;
 layout(binding = 6) uniform textureBuffer b;
 layout(binding = 7) uniform utextureBuffer offsets;  // [E + 1]
@@ -18,9 +20,8 @@ layout(push_constant) uniform Push {
   int N;
   int K;
   int experts;
-  int divisor;
 };
-int source_row(int s) { return int(texelFetch(gather, s).x) / divisor; }
+int source_row(int s) { return int(texelFetch(gather, s).x / DIVISOR); }
 int row_of_a(int row) { return GATHERED == 1 ? source_row(row) : row; }
 int row_of_b(int row) { return GATHERED == 2 ? source_row(row) : row; }
 #include "matmul_lanes.glsl"

@@ -47,7 +47,7 @@ struct StepBench: ParsableCommand {
 
   private func measure(_ task: TrainingTask, _ recipe: Recipe, matmulRate: Double, _ session: Session) throws {
     let device = session.device
-    let layout = try session.layout(try StepProgram(task, recipe: recipe).program)
+    let layout = try session.layout(try StepProgram(task, recipe: recipe).program, frozen: task.frozen)
     var blocks: [String: Buffer] = [:]
     for unit in task.units {
       let layout = unit.model.layout

@@ -10,8 +10,8 @@ extension Session {
   }
 
   /// The layout of a program with these kernels; throws if the device cannot run it.
-  func layout(_ program: Program) throws -> PlanLayout {
-    let layout = PlanLayout(program, traits: device.traits, choices: try choices(for: [program]))
+  func layout(_ program: Program, frozen: Set<String> = []) throws -> PlanLayout {
+    let layout = PlanLayout(program, traits: device.traits, choices: try choices(for: [program]), frozen: frozen)
     if let misfit = layout.misfit { throw BenchError("\(device.snapshot.name) cannot run this: \(misfit)") }
     return layout
   }

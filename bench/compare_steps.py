@@ -13,13 +13,17 @@ import subprocess
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAIRS = "bench/recipes/m2mkd-pairs.yml"
 
-# Name, Graft's recipe with its options, PyTorch's cases (their times are added), what the issue of this project asks for.
+# By row: its title, Graft's recipe with options, PyTorch's cases, whose times are added.
 ROWS = {
     "middle": ("m2mKD, middle pair", [PAIRS, "--phase", "m2mKD", "--pairs", "1"], ["m2mkd_1"]),
     "sweep": ("m2mKD, three pairs", [PAIRS, "--phase", "m2mKD"], ["m2mkd_0", "m2mkd_1", "m2mkd_2"]),
     "small": ("small ViT", ["bench/recipes/vit-small.yml", "--phase", "PT"], ["vit_small"]),
 }
-MORE_EXPERTS = ["bench/recipes/m2mkd-pairs-64.yml", "--phase", "m2mKD", "--pairs", "1"]
+# Recipes that differ in the number of experts alone, 8 and 64.
+EXPERTS = {
+    "demo": ("the demo's widths, middle pair", ["bench/recipes/experts-8.yml", "bench/recipes/experts-64.yml"]),
+    "pairs": ("m2mKD, middle pair", [PAIRS, "bench/recipes/m2mkd-pairs-64-experts.yml"]),
+}
 
 
 def run(command):
@@ -58,8 +62,9 @@ def main():
     for _ in range(arguments.rounds):
         for row in rows:
             if row == "experts":
-                note("experts 8", graft(ROWS["middle"][1], arguments.seconds))
-                note("experts 64", graft(MORE_EXPERTS, arguments.seconds))
+                for key, (_, recipes) in EXPERTS.items():
+                    for count, recipe in zip((8, 64), recipes):
+                        note((key, count), graft([recipe, "--phase", "m2mKD", "--pairs", "1"], arguments.seconds))
                 continue
             _, options, cases = ROWS[row]
             note(row, graft(options, arguments.seconds))
@@ -71,8 +76,9 @@ def main():
     print(f"{'step':20} {'Graft ms':>9} {'GFLOP':>6} {'PyTorch ms':>11} {'GFLOP':>6} {'ratio':>6} {'sliced ms':>10} {'ratio':>6}")
     for row in rows:
         if row == "experts":
-            few, many = best["experts 8"]["min_ms"], best["experts 64"]["min_ms"]
-            print(f"middle pair, 8 -> 64 experts: {few:.1f} -> {many:.1f} ms, {100 * (many / few - 1):+.0f} %")
+            for key, (title, _) in EXPERTS.items():
+                few, many = best[key, 8]["min_ms"], best[key, 64]["min_ms"]
+                print(f"{title}, 8 -> 64 experts: {few:.1f} -> {many:.1f} ms, {100 * (many / few - 1):+.0f} %")
             continue
         title, _, cases = ROWS[row]
         ours = best[row]

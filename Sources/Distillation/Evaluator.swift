@@ -30,7 +30,8 @@ package struct Evaluator {
     self.task = task
     plan = try attempt { () throws(any Error) in
       let state = try ModuleState(model.layout, values: values, isTrained: false, device: device)
-      let layout = PlanLayout(try Evaluator.program(model, task), traits: device.traits, choices: choices)
+      let layout = PlanLayout(
+        try Evaluator.program(model, task), traits: device.traits, choices: choices, frozen: [model.layout.block])
       return try Plan(layout, on: device, blocks: state.blocks)
     }
   }

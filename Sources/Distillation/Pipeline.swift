@@ -88,7 +88,7 @@ package struct Pipeline: Sendable {
           count: images.training.count, batch: task.settings.batch * task.settings.accumulate, seed: 0, stream: "")
       }
       let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
-      try task.checkMemory(PlanLayout(step.program, traits: device.traits), on: device)
+      try task.checkMemory(PlanLayout(step.program, traits: device.traits, frozen: task.frozen), on: device)
     }
   }
 

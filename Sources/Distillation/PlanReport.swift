@@ -48,7 +48,7 @@ package struct PlanReport: Sendable {
     for phase in phases {
       let task = phase.task(recipe)
       let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
-      let layout = PlanLayout(step.program, traits: traits, choices: choices)
+      let layout = PlanLayout(step.program, traits: traits, choices: choices, frozen: task.frozen)
       let flops = layout.cost.flops
       tasks.append(
         Task(

@@ -43,6 +43,9 @@ package struct Trainer: Sendable {
 
   /// Steps that may be in flight; the host reads a step's metrics this many steps later and never stalls the device.
   private static let inFlight = 2
+  /// Rows of metrics that are written together: a file is opened and a line encoded in less time than a step, but not in
+  /// none. What a kill takes of them is computed again from the stored state, which is written after them.
+  private static let rowsTogether = 32
 
   /// Trains `task` to its end, or continues it.
   /// - Parameter resuming: skip the task if its results are stored, continue from its state file if there is one.
@@ -65,7 +68,7 @@ package struct Trainer: Sendable {
     }
 
     let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
-    let layout = PlanLayout(step.program, traits: device.traits, choices: choices)
+    let layout = PlanLayout(step.program, traits: device.traits, choices: choices, frozen: task.frozen)
     try task.checkMemory(layout, on: device)
     var modules: [ModuleState] = []
     for unit in task.units { modules.append(try load(unit, state: state)) }
@@ -86,13 +89,17 @@ package struct Trainer: Sendable {
     let begin = ContinuousClock.now
     var host = HostClock()
     var pending: [(step: Int, run: Plan.Run)] = []
+    var unwritten: [MetricsRow] = []
+    func write() throws(RunError) {
+      try attempt { () throws(StorageError) in try directory.metrics.append(unwritten) }
+      unwritten.removeAll(keepingCapacity: true)
+    }
     func collect(downTo count: Int) throws(RunError) {
       while pending.count > count {
         let (number, run) = pending.removeFirst()
         let waiting = profile?.begin()
         let values = try attempt { () throws(VulkanError) in
-          var values: [Double] = []
-          for i in 0..<layout.program.results.count { values.append(Double(try run.floats(i)[0])) }
+          let values = try run.scalars().map(Double.init)
           try profile?.collect(run, step: number)
           return values
         }
@@ -100,9 +107,11 @@ package struct Trainer: Sendable {
         let writing = profile?.begin()
         let rows = rows(task, step: number, blocks: step.blocks, values)
         guard values.allSatisfy(\.isFinite) else {
+          try write()
           throw try diagnose(task, step, at: number, rows, blocks: blocks)
         }
-        for row in rows { try attempt { () throws(StorageError) in try directory.metrics.append(row) } }
+        unwritten += rows
+        if unwritten.count >= Trainer.rowsTogether { try write() }
         let speed = Double((number - first + 1) * settings.batch * settings.accumulate) / begin.seconds
         reporter.step(rows, of: settings.steps, imagesPerSecond: speed)
         profile?.end("metrics", writing, step: number)
@@ -128,6 +137,7 @@ package struct Trainer: Sendable {
       profile?.end("step", stepping, step: number)
       if stop.isRaised || (number % recipe.checkpointEvery == 0 && number < settings.steps) {
         try collect(downTo: 0)
+        try write()
         try store(task, modules, step: number)
         guard !stop.isRaised else {
           throw RunError(stopped: "stopped in \(task.name) after step \(number), which is stored")
@@ -135,6 +145,7 @@ package struct Trainer: Sendable {
       }
     }
     try collect(downTo: 0)
+    try write()
     var row = MetricsRow(event: .task, task: task.name, block: trained.joined(separator: " "), step: settings.steps)
     row.seconds = begin.seconds
     row.images = (settings.steps - first + 1) * settings.batch * settings.accumulate

@@ -34,6 +34,8 @@ package struct TrainingTask: Sendable {
   package let objectives: @Sendable (StepGraph) throws(ShapeError) -> [Objective]
 
   package var trained: [Unit] { units.filter(\.isTrained) }
+  /// Blocks that the task only reads.
+  package var frozen: Set<String> { Set(units.filter { !$0.isTrained }.map(\.block)) }
 
   /// What the state file of this task says it holds.
   var unfinished: String { "unfinished " + trained.map(\.block).joined(separator: " ") }

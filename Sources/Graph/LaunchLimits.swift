@@ -16,14 +16,15 @@ extension Launch {
   /// The first operand that is larger than the device lets a binding be.
   private func misfit(_ dispatch: Dispatch, at site: LaunchSite, _ colocation: Colocation?) -> String? {
     for (operand, binding) in zip(dispatch.operands, dispatch.source.bindings) {
-      let bytes: Int
-      switch operand.place {
-      case .input(let i): bytes = site.inputs[i].bytes
-      case .output(let i): bytes = site.outputs[i].bytes
-      case .scratch(let i): bytes = scratch[i].bytes
-      case .colocated: bytes = colocation?.bytes ?? 0
-      case .unused: bytes = 0
-      }
+      let whole =
+        switch operand.place {
+        case .input(let i): site.inputs[i].bytes
+        case .output(let i): site.outputs[i].bytes
+        case .scratch(let i): scratch[i].bytes
+        case .colocated: colocation?.bytes ?? 0
+        case .unused: 0
+        }
+      let bytes = operand.bytes?.count ?? whole
       let (asked, limit, name) =
         operand.format.map { (bytes / $0.bytes, site.traits.maxTexelBufferElements, "texels (maxTexelBufferElements)") }
         ?? (bytes, site.traits.maxStorageBufferRange, "bytes (maxStorageBufferRange)")

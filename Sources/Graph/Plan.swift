@@ -28,7 +28,7 @@ package final class Plan: Sendable {
 
   /// Places memory, compiles kernels and records.
   /// - Parameters:
-  ///   - blocks: the persistent buffers the graph names.
+  ///   - blocks: the persistent buffers the graph names; those that the layout calls frozen hold their values already.
   ///   - slots: how many steps may be in flight; results of a step can be read until `slots` further steps have run.
   ///   - profiling: also records the program with a time stamp after every op; it takes no more memory.
   /// - Throws: `VulkanError`, among others when the memory needed is more than there is, or a kernel exceeds a limit.
@@ -76,45 +76,60 @@ package final class Plan: Sendable {
       }
     }
 
-    func record(_ profiler: Profiler?, _ recorder: inout Recorder) throws(VulkanError) {
-      if let profiler { recorder.writeTimestamp(profiler, 0) }
-      for (step, node) in program.nodes.enumerated() {
-        let launch = layout.launches[step]
-        for dispatch in launch.dispatches {
-          let kernel = try device.kernel(dispatch.source, dispatch.constants)
-          let bindings = dispatch.operands.map { operand -> BoundResource in
-            var bound: BufferSlice
-            switch operand.place {
-            case .input(let i): bound = slice(node.inputs[i])
-            case .output(let i): bound = slice(node.outputs[i])
-            case .scratch(let i):
-              guard let arena else { preconditionFailure("\(node.op.name): scratch without an arena") }
-              bound = arena.slice(offset: layout.scratch[step][i], bytes: launch.scratch[i].bytes)
-            case .colocated:
-              guard let arena, let offset = layout.colocated[step], let colocation = node.op.colocated else {
-                preconditionFailure("\(node.op.name) has no colocated inputs")
-              }
-              bound = arena.slice(offset: offset, bytes: colocation.bytes)
-            case .unused: return .unused
-            }
-            if let part = operand.bytes {
-              bound = bound.buffer.slice(offset: bound.offset + part.lowerBound, bytes: part.count)
-            }
-            return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
+    func record(_ dispatch: Dispatch, of step: Int, _ recorder: inout Recorder) throws(VulkanError) {
+      let (node, launch) = (program.nodes[step], layout.launches[step])
+      let kernel = try device.kernel(dispatch.source, dispatch.constants)
+      let bindings = dispatch.operands.map { operand -> BoundResource in
+        var bound: BufferSlice
+        switch operand.place {
+        case .input(let i): bound = slice(node.inputs[i])
+        case .output(let i): bound = slice(node.outputs[i])
+        case .scratch(let i):
+          guard let arena else { preconditionFailure("\(node.op.name): scratch without an arena") }
+          bound = arena.slice(offset: layout.scratch[step][i], bytes: launch.scratch[i].bytes)
+        case .colocated:
+          guard let arena, let offset = layout.colocated[step], let colocation = node.op.colocated else {
+            preconditionFailure("\(node.op.name) has no colocated inputs")
           }
-          let groups = dispatch.groups
-          try recorder.dispatch(
-            kernel, bindings, push: dispatch.push, groups: (UInt32(groups.x), UInt32(groups.y), UInt32(groups.z)))
+          bound = arena.slice(offset: offset, bytes: colocation.bytes)
+        case .unused: return .unused
+        }
+        if let part = operand.bytes {
+          bound = bound.buffer.slice(offset: bound.offset + part.lowerBound, bytes: part.count)
+        }
+        return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
+      }
+      let groups = dispatch.groups
+      try recorder.dispatch(
+        kernel, bindings, push: dispatch.push, groups: (UInt32(groups.x), UInt32(groups.y), UInt32(groups.z)))
+    }
+
+    if layout.prepared.contains(where: { $0 > 0 }) {
+      let preparation = try device.record { recorder throws(VulkanError) in
+        for (step, launch) in layout.launches.enumerated() {
+          for dispatch in launch.dispatches.prefix(layout.prepared[step]) {
+            try record(dispatch, of: step, &recorder)
+          }
+        }
+      }
+      _ = try device.submit([preparation])
+    }
+
+    func recordStep(stamping profiler: Profiler?, _ recorder: inout Recorder) throws(VulkanError) {
+      if let profiler { recorder.writeTimestamp(profiler, 0) }
+      for (step, launch) in layout.launches.enumerated() {
+        for dispatch in launch.dispatches.dropFirst(layout.prepared[step]) {
+          try record(dispatch, of: step, &recorder)
         }
         if let profiler { recorder.writeTimestamp(profiler, step + 1) }
       }
     }
-    self.program = try device.record { recorder throws(VulkanError) in try record(nil, &recorder) }
+    self.program = try device.record { recorder throws(VulkanError) in try recordStep(stamping: nil, &recorder) }
     var profiled: [(commands: CommandBuffer, profiler: Profiler)] = []
     for _ in 0..<(profiling ? slots : 0) {
       let profiler = try Profiler(device, count: program.nodes.count + 1)
       profiled.append(
-        (try device.record { recorder throws(VulkanError) in try record(profiler, &recorder) }, profiler))
+        (try device.record { recorder throws(VulkanError) in try recordStep(stamping: profiler, &recorder) }, profiler))
     }
     self.profiled = profiled
     var before: [CommandBuffer] = []
@@ -196,6 +211,15 @@ package final class Plan: Sendable {
       try ticket.wait()
       let profiler = plan.profiled[slot].profiler
       return (try profiler.readStart(), Array(try profiler.read().dropFirst()))
+    }
+
+    /// The first element of every result, when the device has finished the step.
+    package func scalars() throws(VulkanError) -> [Float] {
+      try ticket.wait()
+      guard let bytes = plan.readback?.contents else { return [] }
+      return plan.layout.resultOffsets.map {
+        bytes.loadUnaligned(fromByteOffset: slot * plan.layout.resultBytes + $0, as: Float.self)
+      }
     }
   }
 

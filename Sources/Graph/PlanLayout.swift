@@ -14,6 +14,9 @@ package struct PlanLayout: Sendable {
   package let launches: [Launch]
   /// Why the device cannot run the program, or nil.
   package let misfit: String?
+  /// How many dispatches of each launch, from its first on, read nothing that a step changes: they run once, when the plan
+  /// is made, and their scratch keeps what they wrote.
+  package let prepared: [Int]
   package let places: [Place?]
   /// Arena offset of each scratch tensor of each node.
   package let scratch: [[Int]]
@@ -29,7 +32,8 @@ package struct PlanLayout: Sendable {
   package let constantBytes: Int
   package let resultBytes: Int
 
-  package var dispatchCount: Int { launches.reduce(0) { $0 + $1.dispatches.count } }
+  /// Of one step.
+  package var dispatchCount: Int { zip(launches, prepared).reduce(0) { $0 + $1.0.dispatches.count - $1.1 } }
 
   /// Device memory that a plan of this layout takes, without its persistent blocks.
   package var bytes: Int { arenaBytes + feedBytes + constantBytes }
@@ -42,13 +46,29 @@ package struct PlanLayout: Sendable {
 
   /// - Parameters:
   ///   - choices: which variants of the ops to launch.
+  ///   - frozen: persistent blocks that nothing writes to while the plan is in use.
   ///   - aliasing: false gives every value its own memory, so that all can be inspected after a run.
-  package init(_ program: Program, traits: DeviceTraits, choices: Choices = .defaults, aliasing: Bool = true) {
+  package init(
+    _ program: Program, traits: DeviceTraits, choices: Choices = .defaults, frozen: Set<String> = [],
+    aliasing: Bool = true
+  ) {
     self.program = program
     let types = program.types
     let chosen = program.nodes.map { node in choices.launch(node.op, program.site(of: node, traits: traits)) }
-    launches = chosen.map(\.launch)
+    let launches = chosen.map(\.launch)
     misfit = chosen.lazy.compactMap(\.misfit).first
+
+    let prepared = zip(program.nodes, launches).map { node, launch in
+      launch.dispatchesOfConstants { input in
+        switch program.sources[node.inputs[input]] {
+        case .constant: true
+        case .block(let name, _): frozen.contains(name)
+        case .input, .node: false
+        }
+      }
+    }
+    self.launches = launches
+    self.prepared = prepared
 
     var lastUse = [Int](repeating: -1, count: types.count)
     var firstUse = [Int](repeating: -1, count: types.count)
@@ -82,7 +102,11 @@ package struct PlanLayout: Sendable {
       for output in node.outputs where group[output] == nil {
         requestOf[output] = request(types[output].bytes, step, lastUse[output])
       }
-      scratchRequests.append(launches[step].scratch.map { request($0.bytes, step, step) })
+      let kept = launches[step].scratchWritten(by: prepared[step])
+      scratchRequests.append(
+        launches[step].scratch.enumerated().map { i, type in
+          kept.contains(i) ? request(type.bytes, 0, end) : request(type.bytes, step, step)
+        })
       groupRequests.append(
         node.op.colocated.map { colocation in
           let members = node.inputs[colocation.first...]
@@ -141,5 +165,44 @@ package struct PlanLayout: Sendable {
 extension Program {
   package func site(of node: Graph.Node, traits: DeviceTraits) -> LaunchSite {
     LaunchSite(inputs: node.inputs.map { types[$0] }, outputs: node.outputs.map { types[$0] }, traits: traits)
+  }
+}
+
+extension Launch {
+  /// How many dispatches, from the first on, read constant inputs and what such dispatches wrote, and write only scratch
+  /// that no other dispatch writes.
+  fileprivate func dispatchesOfConstants(_ isConstant: (Int) -> Bool) -> Int {
+    var count = 0
+    for dispatch in dispatches {
+      let kept = scratchWritten(by: count)
+      let isOfConstants = zip(dispatch.operands, dispatch.source.bindings).allSatisfy { operand, binding in
+        switch operand.place {
+        case .unused: true
+        case .input(let i): !binding.access.writes && isConstant(i)
+        case .scratch(let i): binding.access.writes || kept.contains(i)
+        case .output, .colocated: false
+        }
+      }
+      guard isOfConstants else { break }
+      count += 1
+    }
+    let rewritten = dispatches[count...].contains { dispatch in
+      zip(dispatch.operands, dispatch.source.bindings).contains { operand, binding in
+        guard case .scratch(let i) = operand.place else { return false }
+        return binding.access.writes && scratchWritten(by: count).contains(i)
+      }
+    }
+    return rewritten ? 0 : count
+  }
+
+  /// The scratch tensors that the first `count` dispatches write.
+  fileprivate func scratchWritten(by count: Int) -> Set<Int> {
+    var written: Set<Int> = []
+    for dispatch in dispatches.prefix(count) {
+      for (operand, binding) in zip(dispatch.operands, dispatch.source.bindings) {
+        if case .scratch(let i) = operand.place, binding.access.writes { written.insert(i) }
+      }
+    }
+    return written
   }
 }

@@ -100,7 +100,7 @@ package struct AdamW: Op {
       let read: [Operand] = state.map { $0.texels(.rgba32f) }
       let given: [Operand] = [
         .colocated.part(piece.bytes).texels(.rgba32f), .input(4).part(piece.words).texels(.r32ui),
-        .input(5).texels(.r32ui), .input(3).texels(.r32ui), .output(0).texels(.r32f),
+        .input(5), .input(3), .output(0),
       ]
       return Dispatch(
         AdamwKernel.self,

@@ -98,9 +98,14 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ x: Operand, _ u: Operand, given: (s: Operand, logsumexp: Operand)? = nil, to scores: Operand,
     _ statistic: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
-    Dispatch(
+    // A lane reads u once for several tokens; too many leave lanes without one.
+    let choices = traits.isSoftware ? 1...4 : 1...1
+    let reads = choices.map { ($0 + 1) * ((tokens - 1) / (traits.cluster * $0) + 1) }
+    let perLane = zip(choices, reads).min { $0.1 < $1.1 }?.0 ?? 1
+    return Dispatch(
       ClassScoresKernel.self,
-      constants: .init(CLUSTER: UInt32(traits.cluster), ALIGNED: isAligned, BACKWARD: given != nil),
+      constants: .init(
+        CLUSTER: UInt32(traits.cluster), ALIGNED: isAligned, BACKWARD: given != nil, TOKENS: UInt32(perLane)),
       push: .init(pairs: UInt32(batch * heads), H: UInt32(heads), T: UInt32(tokens), columns: UInt32(vectors)),
       [
         texels(x), texels(u), given?.s.texels(.r32f) ?? .unused, given?.logsumexp.texels(.r32f) ?? .unused, scores,

@@ -120,11 +120,10 @@ package struct GroupedMatmul: Op {
           local_size_x: UInt32(tile.localSize), CLUSTER: UInt32(tile.cluster), WHOLE_SUBGROUP: tile.wholeSubgroup,
           ROWS: UInt32(tile.rows), VECTORS: UInt32(tile.vectors), FORM: transposing.rawValue,
           ALIGNED_A: a.last % 4 == 0, ALIGNED_B: b.last % 4 == 0, GATHERED: gathered.rawValue,
-          ALIGNED_C: c.last % 4 == 0, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
+          DIVISOR: UInt32(gathered == .neither ? 1 : slots / source.rows), ALIGNED_C: c.last % 4 == 0,
+          HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
           ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
-        push: .init(
-          M: Int32(a.last), N: Int32(c.last), K: Int32(a.last), experts: Int32(experts),
-          divisor: Int32(gathered == .neither ? 1 : slots / source.rows)),
+        push: .init(M: Int32(a.last), N: Int32(c.last), K: Int32(a.last), experts: Int32(experts)),
         epilogue.operands(first: 5, columns: c.last) + [
           .input(0).texels(rowsOf: a.last), .input(1).texels(rowsOf: b.last), .input(2).texels(.r32ui),
           .input(3).texels(.r32ui),

@@ -15,21 +15,29 @@ package struct JSONLines: Sendable {
     }
   }
 
-  /// Adds a line and hands it to the system, so it outlives this process. Not-a-number and infinity are written as the
-  /// strings "nan", "inf" and "-inf", which `rows` reads back.
-  package func append(_ row: some Encodable) throws(StorageError) {
+  /// Adds a line for each row and hands them to the system, so that they outlive this process. Not-a-number and infinity
+  /// are written as the strings "nan", "inf" and "-inf", which `rows` reads back.
+  package func append(_ row: some Encodable) throws(StorageError) { try append([row]) }
+
+  package func append(_ rows: [some Encodable]) throws(StorageError) {
+    guard !rows.isEmpty else { return }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     encoder.nonConformingFloatEncodingStrategy =
       .convertToString(positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    guard let line = try? encoder.encode(row) else { throw .invalid("\(path): cannot encode \(row) as JSON") }
+    var lines: [UInt8] = []
+    for row in rows {
+      guard let line = try? encoder.encode(row) else { throw .invalid("\(path): cannot encode \(row) as JSON") }
+      lines += line
+      lines.append(newline)
+    }
 
     let descriptor = try open(O_WRONLY | O_APPEND | O_CREAT)
     defer { close(descriptor) }
     let end = lseek(descriptor, 0, SEEK_END)
     var writer = FileWriter(descriptor: descriptor, path: path)
     do throws(StorageError) {
-      try writer.write([UInt8](line) + [newline])
+      try writer.write(lines)
     } catch {
       _ = ftruncate(descriptor, end)
       throw error

@@ -124,7 +124,8 @@ import Testing
     ]
     for phase in [PT(), MT(pairs: [0, 1, 2]), FT(), M2mKD(pairs: [0, 1, 2]), E2E()] as [any Phase] {
       let task = phase.task(recipe)
-      let layout = PlanLayout(try StepProgram(task, recipe: recipe).program, traits: DeviceTraits())
+      let layout = PlanLayout(
+        try StepProgram(task, recipe: recipe).program, traits: DeviceTraits(), frozen: task.frozen)
       let numbers = [
         layout.program.nodes.count, layout.dispatchCount, barriers(layout), layout.arenaBytes, layout.feedBytes,
         task.trained.reduce(0) { $0 + $1.model.layout.elements },
@@ -178,7 +179,7 @@ private func barriers(_ layout: PlanLayout) -> Int {
       case .unused: return nil
       }
     }
-    for dispatch in launch.dispatches {
+    for dispatch in launch.dispatches.dropFirst(layout.prepared[step]) {
       let touches = zip(dispatch.operands, dispatch.source.bindings).compactMap { operand, binding in
         touched(operand).map { HazardTracker.Touch(buffer: $0.buffer, range: $0.range, writes: binding.access.writes) }
       }

@@ -1,0 +1,45 @@
+import GPU
+import Graph
+import Ops
+import TestSupport
+import Testing
+
+/// What reads only frozen weights runs once, when a plan is made.
+@Suite(.enabled(if: TestDevice.isPresent, TestDevice.absence))
+struct PreparationTests {
+  private static let weights = Parameter(name: "w", shape: [8, 1024], block: "w", offset: 0)
+
+  /// x W, then back: the first product's right operand has long rows and is turned or packed before.
+  private func program() throws -> Program {
+    let graph = Graph()
+    let w = graph.parameter(Self.weights)
+    let wide = try graph.input("x", [512, 8]).matmul(w)
+    return Program(graph, results: [try wide.gelu().matmul(w, transposing: .right)])
+  }
+
+  @Test func everyStepFindsWhatWasPrepared() throws {
+    let device = try TestDevice.shared.get()
+    let layouts = try [[], ["w"]].map { PlanLayout(try program(), traits: device.traits, frozen: $0) }
+    let prepared = layouts[1].prepared.reduce(0, +)
+    try #require(prepared > 0)
+    #expect(layouts[0].prepared.allSatisfy { $0 == 0 })
+    #expect(layouts[1].dispatchCount == layouts[0].dispatchCount - prepared)
+
+    let block = try device.makeBuffer(bytes: 4 * Self.weights.shape.count, kind: .device, label: "w")
+    let values = (0..<Self.weights.shape.count).map { Float($0 * 31 % 17) / 17 - 0.5 }
+    try values.withUnsafeBytes { try device.upload($0, to: block.whole) }
+    let plans = try layouts.map { try Plan($0, on: device, blocks: ["w": block]) }
+    for step in 0..<3 {
+      let x = (0..<512 * 8).map { Float(($0 + step) * 7 % 13) / 13 }
+      let results = try plans.map { plan in try plan.run { $0.set("x", x[...]) }.words() }
+      #expect(results[0] == results[1], "step \(step)")
+    }
+  }
+
+  /// Weights that a step changes are prepared by every step.
+  @Test func onlyFrozenBlocksCount() throws {
+    let device = try TestDevice.shared.get()
+    let layout = PlanLayout(try program(), traits: device.traits, frozen: ["other"])
+    #expect(layout.prepared.allSatisfy { $0 == 0 })
+  }
+}
