@@ -25,8 +25,13 @@ struct CaseDescription: Decodable, Sendable {
 
   let schedules: [String: Schedule]?
 
+  let priors: [String: Prior]?
+  let truncation: Double?
+  let signatureDimension: Int?
+
   enum CodingKeys: String, CodingKey {
-    case name, set, config, idx, smoothing, groups, lr, betas, eps
+    case name, set, config, idx, smoothing, groups, lr, betas, eps, priors, truncation
+    case signatureDimension = "signature_dim"
     case teacherStage = "teacher_stage"
     case dividedDepths = "divided_depths"
     case stageGroups = "optimizer_groups_stage_names"
@@ -98,6 +103,37 @@ struct CaseDescription: Decodable, Sendable {
     enum CodingKeys: String, CodingKey {
       case names
       case weightDecay = "weight_decay"
+    }
+  }
+
+  /// A graph prior by the names of networkx: what the graph was drawn with, and how many edges it got.
+  struct Prior: Decodable, Sendable {
+    let arguments: Arguments
+    let edges: Int
+
+    struct Arguments: Decodable, Sendable {
+      let n: Int?
+      let m: Int?
+      let p: Double?
+      let l: Int?
+      let k: Int?
+      let inside: Double?
+      let across: Double?
+      let cliques: Int?
+      let size: Int?
+
+      enum CodingKeys: String, CodingKey {
+        case n, m, p, l, k
+        case inside = "p_in"
+        case across = "p_out"
+        case cliques = "num_cliques"
+        case size = "clique_size"
+      }
+    }
+
+    enum CodingKeys: String, CodingKey {
+      case arguments = "kwargs"
+      case edges = "num_edges"
     }
   }
 

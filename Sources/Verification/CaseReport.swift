@@ -2,7 +2,7 @@ import Foundation
 
 /// What is compared, and how closely it has to agree.
 package enum Quantity: String, CaseIterable, Sendable {
-  case logits, intermediates, losses, gradients, parameters, norms, indices, schedule
+  case logits, intermediates, losses, gradients, parameters, norms, indices, schedule, signatures
 
   package var tolerance: Double {
     switch self {
@@ -14,6 +14,7 @@ package enum Quantity: String, CaseIterable, Sendable {
     case .norms: 1e-5
     case .indices: 0
     case .schedule: 1e-12
+    case .signatures: 1e-5
     }
   }
 

@@ -8,6 +8,7 @@ package enum CaseGroup: String, CaseIterable, Sendable {
   case modularTraining = "02"
   case pair = "03"
   case visionMoE = "04"
+  case graphPriors = "06b"
   case adamW = "07"
   case schedule = "08"
   case loss = "12"

@@ -37,6 +37,7 @@ package struct Verifier {
     case .pair where recomputation.file.description.name.hasSuffix("common"): try recomputation.pairFrame(on: device)
     case .pair: try recomputation.pair(on: device)
     case .visionMoE: try recomputation.visionMoE(on: device)
+    case .graphPriors: try recomputation.graphPriors()
     case .adamW: try recomputation.adamW(on: device)
     case .schedule: try recomputation.schedule()
     case .loss: try recomputation.losses(on: device)

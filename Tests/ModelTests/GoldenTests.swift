@@ -68,6 +68,7 @@ struct GoldenTests {
     ("shared_03_vmoe_idx1", "grad_hard.stages.0.blocks.0.pre_stitch.fc.weight", 1e-3),
     ("shared_07_adamw_deep_filter_clip1", "step3.param.stages.0.blocks.0.norm1.weight", 1e-5),
     ("shared_12_losses", "grad.soft.tau4.0.alpha0.3", 1e-4), ("all_13_droppath", "p0.5.nac_out", 2e-4),
+    ("shared_06b_graph_priors", "ring_of_cliques.signatures_iter10", 3e-5),
   ]) func noticesAPerturbation(_ name: String, _ tensor: String, _ change: Float) throws {
     let directory = try TemporaryDirectory()
     let path = try Golden.copy(name, to: directory) { tensors in
