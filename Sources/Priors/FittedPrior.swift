@@ -38,8 +38,8 @@ package struct FittedPrior: Sendable {
 
     package var description: String {
       func percent(_ x: Double) -> String { "\((1000 * x).rounded() / 10) %" }
-      return "at truncation \(truncation) \(percent(density)) of the pairs are active (the graph joins \(percent(target))), "
-        + "\(percent(recall)) of its edges among them"
+      return "at truncation \(truncation) \(percent(density)) of the pairs are active, "
+        + "\(percent(recall)) of the graph's edges among them; the graph joins \(percent(target))"
     }
   }
 }

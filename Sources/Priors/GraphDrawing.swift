@@ -5,7 +5,8 @@ extension LatentGraph {
   /// runs with the index, so that blocks of consecutive latents share one.
   package func svg(title: String) -> String {
     let (side, margin, header) = (800.0, 24.0, 40.0)
-    let places = layout().map { (x: margin + $0.x * (side - 2 * margin), y: header + margin + $0.y * (side - 2 * margin)) }
+    let extent = side - 2 * margin
+    let places = layout().map { (x: margin + $0.x * extent, y: header + margin + $0.y * extent) }
     func number(_ x: Double) -> String { String(format: "%.1f", x) }
     let lines = edges.map { edge in
       let (a, b) = (places[edge.u], places[edge.v])
@@ -16,7 +17,8 @@ extension LatentGraph {
     let mean = max(density * Double(count - 1), 1)
     let circles = places.enumerated().map { u, place in
       let r = radius * (Double(degree(u)) / mean).squareRoot().clamped(to: 0.7...3)
-      return "<circle cx=\"\(number(place.x))\" cy=\"\(number(place.y))\" r=\"\(number(r))\" fill=\"\(colour(of: u))\"/>"
+      let (x, y) = (number(place.x), number(place.y))
+      return "<circle cx=\"\(x)\" cy=\"\(y)\" r=\"\(number(r))\" fill=\"\(colour(of: u))\"/>"
     }
     let text = title.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
     return """
@@ -80,5 +82,7 @@ extension LatentGraph {
 }
 
 extension Double {
-  fileprivate func clamped(to range: ClosedRange<Double>) -> Double { min(max(self, range.lowerBound), range.upperBound) }
+  fileprivate func clamped(to range: ClosedRange<Double>) -> Double {
+    min(max(self, range.lowerBound), range.upperBound)
+  }
 }

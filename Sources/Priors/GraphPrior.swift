@@ -66,7 +66,9 @@ package enum GraphPrior: Sendable, Hashable {
       try need(0...1 ~= p, "\(what) \(p) is not between 0 and 1")
     }
     func needParts(_ parts: Int, _ what: String, of size: Int, least: Int) throws(PriorError) {
-      try need(parts >= least && size >= least, "wants at least \(least) \(what) of at least \(least), not \(parts) of \(size)")
+      try need(
+        parts >= least && size >= least,
+        "wants at least \(least) \(what) of at least \(least), not \(parts) of \(size)")
       let (total, overflow) = parts.multipliedReportingOverflow(by: size)
       try need(
         !overflow && total == latents,

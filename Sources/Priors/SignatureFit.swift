@@ -85,16 +85,34 @@ private struct Scratch {
   }
 
   mutating func collect(_ graph: LatentGraph, truncation: Float) {
+    let (count, dimension) = (count, dimension)
+    func rows(_ x: UnsafeBufferPointer<Float>, _ u: Int) -> UnsafeBufferPointer<Float> {
+      UnsafeBufferPointer(rebasing: x[u * dimension..<(u + 1) * dimension])
+    }
+    func rows(_ x: UnsafeMutableBufferPointer<Float>, _ u: Int) -> UnsafeMutableBufferPointer<Float> {
+      UnsafeMutableBufferPointer(rebasing: x[u * dimension..<(u + 1) * dimension])
+    }
     for i in pull.indices { pull[i] = 0 }
     for u in 0..<count {
       unit.withUnsafeBufferPointer { unit in
         columns.withUnsafeBufferPointer { columns in
           cosines.withUnsafeMutableBufferPointer { cosines in
             // Along the row, so that it becomes vector code without a reduction, whose order would have to change.
-            for v in u + 1..<max(u + 1, count) { cosines[v] = 0 }
-            for k in 0..<dimension {
-              let x = unit[u * dimension + k]
-              for v in u + 1..<max(u + 1, count) { cosines[v] += x * columns[k * count + v] }
+            // Four dimensions at a time, since reading and writing the row costs more than adding to it.
+            let x = rows(unit, u)
+            func column(_ k: Int) -> UnsafeBufferPointer<Float> {
+              UnsafeBufferPointer(rebasing: columns[k * count..<(k + 1) * count])
+            }
+            let row = u + 1..<max(u + 1, count)
+            for v in row { cosines[v] = 0 }
+            for k in stride(from: 0, to: dimension - 3, by: 4) {
+              let (x0, x1, x2, x3) = (x[k], x[k + 1], x[k + 2], x[k + 3])
+              let (y0, y1, y2, y3) = (column(k), column(k + 1), column(k + 2), column(k + 3))
+              for v in row { cosines[v] = cosines[v] + x0 * y0[v] + x1 * y1[v] + x2 * y2[v] + x3 * y3[v] }
+            }
+            for k in dimension / 4 * 4..<dimension {
+              let (xk, y) = (x[k], column(k))
+              for v in row { cosines[v] += xk * y[v] }
             }
           }
           pull.withUnsafeMutableBufferPointer { pull in
@@ -103,8 +121,10 @@ private struct Scratch {
               let isJoined = graph[u, v]
               guard isJoined ? distance > truncation : distance < truncation else { continue }
               let sign: Float = isJoined ? 1 : -1
-              for k in 0..<dimension { pull[u * dimension + k] += sign * unit[v * dimension + k] }
-              for k in 0..<dimension { pull[v * dimension + k] += sign * unit[u * dimension + k] }
+              let (x, y) = (rows(unit, u), rows(unit, v))
+              let (pullX, pullY) = (rows(pull, u), rows(pull, v))
+              for k in 0..<dimension { pullX[k] += sign * y[k] }
+              for k in 0..<dimension { pullY[k] += sign * x[k] }
             }
           }
         }

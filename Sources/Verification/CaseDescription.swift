@@ -25,12 +25,18 @@ struct CaseDescription: Decodable, Sendable {
 
   let schedules: [String: Schedule]?
 
+  let hinge: Double?
+  let hingeWeight: Double?
+  let blockModel: BlockModelSettings?
+
   let priors: [String: Prior]?
   let truncation: Double?
   let signatureDimension: Int?
 
   enum CodingKeys: String, CodingKey {
-    case name, set, config, idx, smoothing, groups, lr, betas, eps, priors, truncation
+    case name, set, config, idx, smoothing, groups, lr, betas, eps, hinge, priors, truncation
+    case hingeWeight = "hinge_weight"
+    case blockModel = "sbm"
     case signatureDimension = "signature_dim"
     case teacherStage = "teacher_stage"
     case dividedDepths = "divided_depths"
@@ -67,9 +73,11 @@ struct CaseDescription: Decodable, Sendable {
     let alpha: Double?
     let tau: Double?
     let vit: VisionTransformerSettings?
+    let circuit: CircuitSettings?
 
     enum CodingKeys: String, CodingKey {
       case img, patch, classes, embed, heads, experts, alpha, tau
+      case circuit = "nac"
       case studentEmbed = "s_embed"
       case studentHeads = "s_heads"
       case studentDepth = "s_depth"
@@ -96,6 +104,39 @@ struct CaseDescription: Decodable, Sendable {
     }
   }
 
+  /// A Neural Attentive Circuit.
+  struct CircuitSettings: Decodable, Sendable {
+    let state: Int
+    let code: Int
+    let heads: Int
+    let headDimension: Int
+    let capacity: Double
+    let gridFeatures: Int
+    /// Positions along one side.
+    let grid: Int
+    let inputs: Int?
+    let mediators: Int?
+    let outputs: Int?
+    let signature: Int?
+    let iterations: Int?
+    let truncation: Double?
+    let temperature: Double?
+
+    enum CodingKeys: String, CodingKey {
+      case state, code, heads, grid
+      case headDimension = "head_dim"
+      case capacity = "cap"
+      case gridFeatures = "grid_dim"
+      case inputs = "n_in"
+      case mediators = "n_med"
+      case outputs = "n_out"
+      case signature = "sig"
+      case iterations = "iters"
+      case truncation = "trunc"
+      case temperature = "temp"
+    }
+  }
+
   struct OptimizerGroup: Decodable, Sendable {
     let weightDecay: Double
     let names: [String]
@@ -103,6 +144,21 @@ struct CaseDescription: Decodable, Sendable {
     enum CodingKeys: String, CodingKey {
       case names
       case weightDecay = "weight_decay"
+    }
+  }
+
+  /// The stochastic block model regulariser.
+  struct BlockModelSettings: Decodable, Sendable {
+    let clusters: Int
+    let inside: Double
+    let across: Double
+    let weight: Double
+
+    enum CodingKeys: String, CodingKey {
+      case weight
+      case clusters = "num_clusters"
+      case inside = "p_in"
+      case across = "p_out"
     }
   }
 

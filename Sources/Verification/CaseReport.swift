@@ -57,9 +57,13 @@ package struct CaseReport: Sendable {
   package let comparisons: [Comparison]
   /// Tensors of the file that were neither read nor compared.
   package let leftOver: [String]
+  /// Whether the file only holds what other cases are given, no results.
+  package let isFrame: Bool
 
   /// A result that nobody recomputed is no success.
-  package var passes: Bool { !comparisons.isEmpty && leftOver.isEmpty && comparisons.allSatisfy(\.passes) }
+  package var passes: Bool {
+    (!comparisons.isEmpty || isFrame) && leftOver.isEmpty && comparisons.allSatisfy(\.passes)
+  }
 
   /// A line for the case, then one for each quantity with its largest error.
   package var text: String {

@@ -27,7 +27,8 @@ extension Recomputation {
       default: break
       }
       comparisons.append(
-        Comparison(.indices, "\(name).num_edges of the adjacency", expected: [edges[1]], actual: [Double(graph.edges.count)]))
+        Comparison(
+          .indices, "\(name).num_edges of the adjacency", expected: [edges[1]], actual: [Double(graph.edges.count)]))
 
       let start = try file.values("\(name).init", [count, dimension])
       touch("\(name).init")
@@ -51,8 +52,8 @@ extension Recomputation {
         touch(tensor)
         if last >= 1000 {
           let reference = Signatures(count: count, dimension: dimension, values: expected.map(Float.init))
-          let graphs = [reference, fit.signatures].map { $0.graph(within: truncation) }
-          let differing = (0..<count * count).count { graphs[0][$0 / count, $0 % count] != graphs[1][$0 / count, $0 % count] }
+          let (theirs, ours) = (reference.graph(within: truncation), fit.signatures.graph(within: truncation))
+          let differing = (0..<count * count).count { theirs[$0 / count, $0 % count] != ours[$0 / count, $0 % count] }
           comparisons.append(
             Comparison(.indices, "\(tensor), pairs within \(truncation)", expected: [0], actual: [Double(differing)]))
         }

@@ -20,6 +20,8 @@ struct Recomputation {
     let value: Value
     /// Where in the value the tensor is.
     let range: Range<Int>
+    /// What the tensor is of that.
+    var meaning: ([Double]) -> [Double] = { $0 }
   }
 
   init(_ file: ReferenceCase, choices: Choices) {
@@ -75,14 +77,18 @@ struct Recomputation {
 
   // MARK: What comes out
 
-  /// - Parameter shape: of the tensor in the file, where it is not that of the value.
+  /// - Parameters:
+  ///   - shape: of the tensor in the file, where it is not that of the value.
+  ///   - meaning: what the tensor is of the value's elements.
   mutating func expect(
-    _ tensor: String, _ quantity: Quantity, _ value: Value, as shape: Shape? = nil
+    _ tensor: String, _ quantity: Quantity, _ value: Value, as shape: Shape? = nil,
+    meaning: @escaping ([Double]) -> [Double] = { $0 }
   ) throws(VerificationError) {
     let shape = shape ?? value.shape
     precondition(shape.count == value.shape.count, "\(tensor): \(shape) of \(value.shape)")
     try file.check(tensor, shape)
-    expectations.append(Expectation(quantity: quantity, tensor: tensor, value: value, range: 0..<shape.count))
+    expectations.append(
+      Expectation(quantity: quantity, tensor: tensor, value: value, range: 0..<shape.count, meaning: meaning))
     touched.insert(tensor)
   }
 
@@ -128,12 +134,20 @@ struct Recomputation {
     return try zip(expectations, results).map { expectation, result in
       Comparison(
         expectation.quantity, expectation.tensor, expected: try file.tensors.doubles(expectation.tensor),
-        actual: Array(result.data[expectation.range]))
+        actual: expectation.meaning(Array(result.data[expectation.range])))
     }
   }
+
+  /// The filled block of one model, for a program that names no other.
+  func blocks(for layout: ParameterLayout) -> [String: [Float]] { blocks.filter { $0.key == layout.block } }
 
   func compare(on device: Device) throws -> [Comparison] { try compare(execution(on: device)) }
 
   /// Tensors of the file that were neither read nor compared; inputs may be there for other cases.
   var leftOver: [String] { file.tensors.names.filter { !touched.contains($0) && !$0.hasPrefix("in.") } }
+
+  /// Whether the file only holds what other cases are given.
+  var isFrame: Bool {
+    !file.tensors.names.contains { name in ["out", "mid", "grad"].contains { name.hasPrefix($0) } }
+  }
 }

@@ -8,6 +8,8 @@ package enum CaseGroup: String, CaseIterable, Sendable {
   case modularTraining = "02"
   case pair = "03"
   case visionMoE = "04"
+  case circuitPair = "05"
+  case circuit = "06"
   case graphPriors = "06b"
   case adamW = "07"
   case schedule = "08"

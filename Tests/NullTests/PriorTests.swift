@@ -155,7 +155,10 @@ import Testing
       }
       var best = -Double.infinity
       func divide(_ cluster: [Int]) {
-        guard cluster.count < rows else { return best = max(best, total(cluster)) }
+        guard cluster.count < rows else {
+          best = max(best, total(cluster))
+          return
+        }
         for c in 0..<clusters {
           let members = cluster.count { $0 == c }
           if members < rows / clusters { divide(cluster + [c]) }
