@@ -25,6 +25,7 @@ struct CaseDescription: Decodable, Sendable {
 
   let schedules: [String: Schedule]?
 
+  let model: CircuitModel?
   let hinge: Double?
   let hingeWeight: Double?
   let blockModel: BlockModelSettings?
@@ -35,6 +36,7 @@ struct CaseDescription: Decodable, Sendable {
 
   enum CodingKeys: String, CodingKey {
     case name, set, config, idx, smoothing, groups, lr, betas, eps, hinge, priors, truncation
+    case model = "model_kwargs"
     case hingeWeight = "hinge_weight"
     case blockModel = "sbm"
     case signatureDimension = "signature_dim"
@@ -144,6 +146,23 @@ struct CaseDescription: Decodable, Sendable {
     enum CodingKeys: String, CodingKey {
       case names
       case weightDecay = "weight_decay"
+    }
+  }
+
+  /// What a circuit was constructed with, beside its sizes.
+  struct CircuitModel: Decodable, Sendable {
+    let graph: GraphSettings?
+
+    struct GraphSettings: Decodable, Sendable {
+      let codeNoise: Double?
+
+      enum CodingKeys: String, CodingKey {
+        case codeNoise = "code_noise_scale"
+      }
+    }
+
+    enum CodingKeys: String, CodingKey {
+      case graph = "latent_graph_kwargs"
     }
   }
 

@@ -22,6 +22,8 @@ struct Recomputation {
     let range: Range<Int>
     /// What the tensor is of that.
     var meaning: ([Double]) -> [Double] = { $0 }
+    /// How far each element may be off in addition.
+    var slack = 0.0
   }
 
   init(_ file: ReferenceCase, choices: Choices) {
@@ -98,9 +100,11 @@ struct Recomputation {
   }
 
   /// The gradients of `loss` for all parameters whose names `isMissing` does not hold; `prefix` and name are the tensor's.
+  /// - Parameter slack: how far each element of a parameter's gradient may be off in addition, by the parameter's name.
   /// - Returns: one gradient for each parameter, nil for those that have none.
   mutating func expectGradients(
-    _ prefix: String, of loss: Value, _ layout: ParameterLayout, without isMissing: (String) -> Bool = { _ in false }
+    _ prefix: String, of loss: Value, _ layout: ParameterLayout, without isMissing: (String) -> Bool = { _ in false },
+    slack: (String) -> Double = { _ in 0 }
   ) throws -> [Value?] {
     let wanted = layout.parameters.filter { !$0.parts.allSatisfy { isMissing($0.name) } }
     let gradients = try graph.gradients(of: loss, withRespectTo: wanted.map(graph.parameter))
@@ -112,7 +116,8 @@ struct Recomputation {
         try file.check(prefix + part.name, part.shape)
         let range = part.range.lowerBound - parameter.offset..<part.range.upperBound - parameter.offset
         expectations.append(
-          Expectation(quantity: .gradients, tensor: prefix + part.name, value: gradient, range: range))
+          Expectation(
+            quantity: .gradients, tensor: prefix + part.name, value: gradient, range: range, slack: slack(part.name)))
         touched.insert(prefix + part.name)
       }
     }
@@ -134,7 +139,8 @@ struct Recomputation {
     return try zip(expectations, results).map { expectation, result in
       Comparison(
         expectation.quantity, expectation.tensor, expected: try file.tensors.doubles(expectation.tensor),
-        actual: expectation.meaning(Array(result.data[expectation.range])))
+        actual: expectation.meaning(Array(result.data[expectation.range])),
+        slack: Array(repeating: expectation.slack, count: expectation.range.count))
     }
   }
 
