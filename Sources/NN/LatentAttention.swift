@@ -46,13 +46,22 @@ package struct LatentAttention: Sendable {
     _ forward: Forward
   ) throws(ShapeError) -> Value {
     let normed = try receiverNorm(receivers, forward)
-    let sent = try senderNorm == nil && senders == receivers ? normed : (senderNorm ?? receiverNorm)(senders, forward)
-    let q = try query(normed, codes: codes, forward).splitHeads(heads)
-    let k = try key(sent, codes: senderCodes, forward).splitHeads(heads)
-    let v = try value(sent, codes: senderCodes, forward).splitHeads(heads)
-    let scores = try q.matmul(k, transposing: .right)  // (B, H, U, V)
-    let weights = try scores.softmax(scale: 1 / Float(headDimension).squareRoot(), bias: affinities)
-    let merged = try weights.matmul(v).mergedHeads()  // (B, U, H D)
+    let merged: Value  // (B, U, H D)
+    if senders == receivers, senderNorm == nil, senderCodes == codes, codes.shape[0] == 1, affinities == nil {
+      // Self-attention under one code: the three weights are one.
+      let weight = try query.modulatedWeight(codes, forward)
+        .concatenated(with: key.modulatedWeight(codes, forward), axis: 0)
+        .concatenated(with: value.modulatedWeight(codes, forward), axis: 0)
+      merged = try normed.matmul(weight, transposing: .right).attention(heads: heads)
+    } else {
+      let sent = try (senderNorm ?? receiverNorm)(senders, forward)
+      let q = try query(normed, codes: codes, forward).splitHeads(heads)
+      let k = try key(sent, codes: senderCodes, forward).splitHeads(heads)
+      let v = try value(sent, codes: senderCodes, forward).splitHeads(heads)
+      let scores = try q.matmul(k, transposing: .right)  // (B, H, U, V)
+      let weights = try scores.softmax(scale: 1 / Float(headDimension).squareRoot(), bias: affinities)
+      merged = try weights.matmul(v).mergedHeads()
+    }
     let branch = try exit(merged, codes: codes, forward).scaledColumns(by: forward(gamma))
     guard isResidual else { return branch }
     return try receivers + forward.dropPath(branch, rate: dropPath, name: "\(name) attention")

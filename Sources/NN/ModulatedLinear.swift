@@ -31,14 +31,17 @@ package struct ModulatedLinear: Sendable {
     return try raw.layerNorm(weight: gains, bias: forward.graph.fill([raw.shape.last], with: 1), eps: 1e-5)
   }
 
+  /// The weight (out, in) for one code (1, code): it scales columns, which are fewer than the features of all tokens.
+  func modulatedWeight(_ codes: Value, _ forward: Forward) throws(ShapeError) -> Value {
+    try forward(weight).scaledColumns(by: modulation(codes, forward))
+  }
+
   /// (B, U, in) and codes (U, code), or one code (1, code) for all -> (B, U, out).
   package func callAsFunction(_ x: Value, codes: Value, _ forward: Forward) throws(ShapeError) -> Value {
-    let modulation = try modulation(codes, forward)
-    // One code for all tokens scales the weight's columns, which are fewer than the tokens' features.
     let y =
       codes.shape[0] == 1
-      ? try x.matmul(forward(weight).scaledColumns(by: modulation), transposing: .right)
-      : try x.scaledColumns(by: modulation).matmul(forward(weight), transposing: .right)
+      ? try x.matmul(modulatedWeight(codes, forward), transposing: .right)
+      : try x.scaledColumns(by: modulation(codes, forward)).matmul(forward(weight), transposing: .right)
     guard let bias else { return y }
     return try y.addBias(forward(bias))
   }
