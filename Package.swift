@@ -28,6 +28,7 @@ let package = Package(
     .target(name: "Kernels", path: "Shaders", plugins: ["ShaderPlugin"]),
 
     .target(name: "Random"),
+    .target(name: "Priors", dependencies: ["Random"]),
     .target(name: "GPU", dependencies: ["CVulkan", "Kernels", "ShaderReflection"]),
     .target(name: "Graph", dependencies: ["GPU", "Kernels"]),
     .target(name: "Ops", dependencies: ["Graph", "Kernels", "GPU", "Random"]),
@@ -36,7 +37,7 @@ let package = Package(
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
     .target(name: "Distillation", dependencies: ["Tuning", "Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
-    .target(name: "Verification", dependencies: ["Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+    .target(name: "Verification", dependencies: ["Models", "Priors", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .executableTarget(
       name: "graft",
       dependencies: [
@@ -57,7 +58,9 @@ let package = Package(
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen", "ShaderCompiler", "ShaderReflection"]),
     .testTarget(
       name: "NullTests",
-      dependencies: ["Bench", "Tuning", "Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
+      dependencies: [
+        "Bench", "Tuning", "Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random", "Priors",
+      ]),
     .testTarget(name: "OpTests", dependencies: ["TestSupport", "Tuning", "Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
       name: "ModelTests",

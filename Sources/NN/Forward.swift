@@ -24,8 +24,15 @@ package struct Forward {
   /// is kept by 1 / (1 - rate).
   package func dropPath(_ branch: Value, rate: Double, name: String) throws(ShapeError) -> Value {
     guard training, rate > 0 else { return branch }
-    let u = try graph.uniform(count: branch.shape[0], stream: streamID("\(stream) \(name)"), state: state)
+    let u = try noise(name, [branch.shape[0]], .uniform)
     return try branch.scaledPerSample(by: u.dropPathScale(rate: Float(rate)))
+  }
+
+  /// Random numbers of this name's own, new ones in each step.
+  package func noise(
+    _ name: String, _ shape: Shape, _ distribution: Noise.Distribution
+  ) throws(ShapeError) -> Value {
+    try graph.noise(distribution, shape, stream: streamID("\(stream) \(name)"), state: state)
   }
 }
 

@@ -4,6 +4,7 @@ import Random
 /// How a parameter starts.
 package enum Initializer: Sendable, Hashable {
   case zeros, ones
+  case constant(Double)
   /// Normal with this standard deviation.
   case normal(Double)
   /// Uniform in [-bound, bound).
@@ -38,6 +39,7 @@ package struct ParameterLayout: Sendable {
           switch entry.initializer {
           case .zeros: break
           case .ones: values[i] = 1
+          case .constant(let value): values[i] = Float(value)
           case .normal(let deviation): values[i] = Float(deviation * random.normal())
           case .uniform(let bound): values[i] = Float(bound * (2 * random.uniform() - 1))
           }

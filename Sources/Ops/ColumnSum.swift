@@ -81,11 +81,13 @@ struct RowChunks {
 
 extension Launch {
   /// Output 0 [columns] = the sum over the rows of x [rows, columns].
-  static func columnSum(_ x: Operand, rows: Int, columns: Int, traits: DeviceTraits) -> Launch {
+  static func columnSum(
+    _ x: Operand, rows: Int, columns: Int, traits: DeviceTraits, firstScratch: Int = 0
+  ) -> Launch {
     let chunks = RowChunks(rows: rows, columns: columns, traits: traits)
     guard chunks.count > 1 else { return Launch([chunks.sum(x, to: .output(0))]) }
     return Launch(
       scratch: [chunks.partial],
-      [chunks.sum(x, to: .scratch(0)), chunks.ofPartial.sum(.scratch(0), to: .output(0))])
+      [chunks.sum(x, to: .scratch(firstScratch)), chunks.ofPartial.sum(.scratch(firstScratch), to: .output(0))])
   }
 }

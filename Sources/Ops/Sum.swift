@@ -42,6 +42,11 @@ package struct Sum: Op {
 extension Value {
   /// The sum of all elements, [1].
   package func sum() throws(ShapeError) -> Value { try graph.apply(Sum(), to: [self])[0] }
+
+  /// One number, [1], repeated.
+  package func broadcast(_ shape: Shape) throws(ShapeError) -> Value {
+    try graph.apply(Broadcast(shape: shape), to: [self])[0]
+  }
 }
 
 /// One number repeated: [1] -> shape.

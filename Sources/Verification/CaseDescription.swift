@@ -25,8 +25,21 @@ struct CaseDescription: Decodable, Sendable {
 
   let schedules: [String: Schedule]?
 
+  let model: CircuitModel?
+  let hinge: Double?
+  let hingeWeight: Double?
+  let blockModel: BlockModelSettings?
+
+  let priors: [String: Prior]?
+  let truncation: Double?
+  let signatureDimension: Int?
+
   enum CodingKeys: String, CodingKey {
-    case name, set, config, idx, smoothing, groups, lr, betas, eps
+    case name, set, config, idx, smoothing, groups, lr, betas, eps, hinge, priors, truncation
+    case model = "model_kwargs"
+    case hingeWeight = "hinge_weight"
+    case blockModel = "sbm"
+    case signatureDimension = "signature_dim"
     case teacherStage = "teacher_stage"
     case dividedDepths = "divided_depths"
     case stageGroups = "optimizer_groups_stage_names"
@@ -62,9 +75,11 @@ struct CaseDescription: Decodable, Sendable {
     let alpha: Double?
     let tau: Double?
     let vit: VisionTransformerSettings?
+    let circuit: CircuitSettings?
 
     enum CodingKeys: String, CodingKey {
       case img, patch, classes, embed, heads, experts, alpha, tau
+      case circuit = "nac"
       case studentEmbed = "s_embed"
       case studentHeads = "s_heads"
       case studentDepth = "s_depth"
@@ -91,6 +106,39 @@ struct CaseDescription: Decodable, Sendable {
     }
   }
 
+  /// A Neural Attentive Circuit.
+  struct CircuitSettings: Decodable, Sendable {
+    let state: Int
+    let code: Int
+    let heads: Int
+    let headDimension: Int
+    let capacity: Double
+    let gridFeatures: Int
+    /// Positions along one side.
+    let grid: Int
+    let inputs: Int?
+    let mediators: Int?
+    let outputs: Int?
+    let signature: Int?
+    let iterations: Int?
+    let truncation: Double?
+    let temperature: Double?
+
+    enum CodingKeys: String, CodingKey {
+      case state, code, heads, grid
+      case headDimension = "head_dim"
+      case capacity = "cap"
+      case gridFeatures = "grid_dim"
+      case inputs = "n_in"
+      case mediators = "n_med"
+      case outputs = "n_out"
+      case signature = "sig"
+      case iterations = "iters"
+      case truncation = "trunc"
+      case temperature = "temp"
+    }
+  }
+
   struct OptimizerGroup: Decodable, Sendable {
     let weightDecay: Double
     let names: [String]
@@ -98,6 +146,69 @@ struct CaseDescription: Decodable, Sendable {
     enum CodingKeys: String, CodingKey {
       case names
       case weightDecay = "weight_decay"
+    }
+  }
+
+  /// What a circuit was constructed with, beside its sizes.
+  struct CircuitModel: Decodable, Sendable {
+    let graph: GraphSettings?
+
+    struct GraphSettings: Decodable, Sendable {
+      let codeNoise: Double?
+
+      enum CodingKeys: String, CodingKey {
+        case codeNoise = "code_noise_scale"
+      }
+    }
+
+    enum CodingKeys: String, CodingKey {
+      case graph = "latent_graph_kwargs"
+    }
+  }
+
+  /// The stochastic block model regulariser.
+  struct BlockModelSettings: Decodable, Sendable {
+    let clusters: Int
+    let inside: Double
+    let across: Double
+    let weight: Double
+
+    enum CodingKeys: String, CodingKey {
+      case weight
+      case clusters = "num_clusters"
+      case inside = "p_in"
+      case across = "p_out"
+    }
+  }
+
+  /// A graph prior by the names of networkx: what the graph was drawn with, and how many edges it got.
+  struct Prior: Decodable, Sendable {
+    let arguments: Arguments
+    let edges: Int
+
+    struct Arguments: Decodable, Sendable {
+      let n: Int?
+      let m: Int?
+      let p: Double?
+      let l: Int?
+      let k: Int?
+      let inside: Double?
+      let across: Double?
+      let cliques: Int?
+      let size: Int?
+
+      enum CodingKeys: String, CodingKey {
+        case n, m, p, l, k
+        case inside = "p_in"
+        case across = "p_out"
+        case cliques = "num_cliques"
+        case size = "clique_size"
+      }
+    }
+
+    enum CodingKeys: String, CodingKey {
+      case arguments = "kwargs"
+      case edges = "num_edges"
     }
   }
 

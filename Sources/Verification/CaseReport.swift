@@ -2,7 +2,7 @@ import Foundation
 
 /// What is compared, and how closely it has to agree.
 package enum Quantity: String, CaseIterable, Sendable {
-  case logits, intermediates, losses, gradients, parameters, norms, indices, schedule
+  case logits, intermediates, losses, gradients, parameters, norms, indices, schedule, signatures
 
   package var tolerance: Double {
     switch self {
@@ -14,6 +14,7 @@ package enum Quantity: String, CaseIterable, Sendable {
     case .norms: 1e-5
     case .indices: 0
     case .schedule: 1e-12
+    case .signatures: 1e-5
     }
   }
 
@@ -56,9 +57,13 @@ package struct CaseReport: Sendable {
   package let comparisons: [Comparison]
   /// Tensors of the file that were neither read nor compared.
   package let leftOver: [String]
+  /// Whether the file only holds what other cases are given, no results.
+  package let isFrame: Bool
 
   /// A result that nobody recomputed is no success.
-  package var passes: Bool { !comparisons.isEmpty && leftOver.isEmpty && comparisons.allSatisfy(\.passes) }
+  package var passes: Bool {
+    (!comparisons.isEmpty || isFrame) && leftOver.isEmpty && comparisons.allSatisfy(\.passes)
+  }
 
   /// A line for the case, then one for each quantity with its largest error.
   package var text: String {

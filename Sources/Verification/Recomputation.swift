@@ -20,6 +20,10 @@ struct Recomputation {
     let value: Value
     /// Where in the value the tensor is.
     let range: Range<Int>
+    /// What the tensor is of that.
+    var meaning: ([Double]) -> [Double] = { $0 }
+    /// How far each element may be off in addition.
+    var slack = 0.0
   }
 
   init(_ file: ReferenceCase, choices: Choices) {
@@ -75,14 +79,18 @@ struct Recomputation {
 
   // MARK: What comes out
 
-  /// - Parameter shape: of the tensor in the file, where it is not that of the value.
+  /// - Parameters:
+  ///   - shape: of the tensor in the file, where it is not that of the value.
+  ///   - meaning: what the tensor is of the value's elements.
   mutating func expect(
-    _ tensor: String, _ quantity: Quantity, _ value: Value, as shape: Shape? = nil
+    _ tensor: String, _ quantity: Quantity, _ value: Value, as shape: Shape? = nil,
+    meaning: @escaping ([Double]) -> [Double] = { $0 }
   ) throws(VerificationError) {
     let shape = shape ?? value.shape
     precondition(shape.count == value.shape.count, "\(tensor): \(shape) of \(value.shape)")
     try file.check(tensor, shape)
-    expectations.append(Expectation(quantity: quantity, tensor: tensor, value: value, range: 0..<shape.count))
+    expectations.append(
+      Expectation(quantity: quantity, tensor: tensor, value: value, range: 0..<shape.count, meaning: meaning))
     touched.insert(tensor)
   }
 
@@ -92,9 +100,11 @@ struct Recomputation {
   }
 
   /// The gradients of `loss` for all parameters whose names `isMissing` does not hold; `prefix` and name are the tensor's.
+  /// - Parameter slack: how far each element of a parameter's gradient may be off in addition, by the parameter's name.
   /// - Returns: one gradient for each parameter, nil for those that have none.
   mutating func expectGradients(
-    _ prefix: String, of loss: Value, _ layout: ParameterLayout, without isMissing: (String) -> Bool = { _ in false }
+    _ prefix: String, of loss: Value, _ layout: ParameterLayout, without isMissing: (String) -> Bool = { _ in false },
+    slack: (String) -> Double = { _ in 0 }
   ) throws -> [Value?] {
     let wanted = layout.parameters.filter { !$0.parts.allSatisfy { isMissing($0.name) } }
     let gradients = try graph.gradients(of: loss, withRespectTo: wanted.map(graph.parameter))
@@ -106,7 +116,8 @@ struct Recomputation {
         try file.check(prefix + part.name, part.shape)
         let range = part.range.lowerBound - parameter.offset..<part.range.upperBound - parameter.offset
         expectations.append(
-          Expectation(quantity: .gradients, tensor: prefix + part.name, value: gradient, range: range))
+          Expectation(
+            quantity: .gradients, tensor: prefix + part.name, value: gradient, range: range, slack: slack(part.name)))
         touched.insert(prefix + part.name)
       }
     }
@@ -128,12 +139,21 @@ struct Recomputation {
     return try zip(expectations, results).map { expectation, result in
       Comparison(
         expectation.quantity, expectation.tensor, expected: try file.tensors.doubles(expectation.tensor),
-        actual: Array(result.data[expectation.range]))
+        actual: expectation.meaning(Array(result.data[expectation.range])),
+        slack: Array(repeating: expectation.slack, count: expectation.range.count))
     }
   }
+
+  /// The filled block of one model, for a program that names no other.
+  func blocks(for layout: ParameterLayout) -> [String: [Float]] { blocks.filter { $0.key == layout.block } }
 
   func compare(on device: Device) throws -> [Comparison] { try compare(execution(on: device)) }
 
   /// Tensors of the file that were neither read nor compared; inputs may be there for other cases.
   var leftOver: [String] { file.tensors.names.filter { !touched.contains($0) && !$0.hasPrefix("in.") } }
+
+  /// Whether the file only holds what other cases are given.
+  var isFrame: Bool {
+    !file.tensors.names.contains { name in ["out", "mid", "grad"].contains { name.hasPrefix($0) } }
+  }
 }

@@ -20,7 +20,8 @@ package struct Verifier {
     do {
       let comparisons = try compare(&recomputation)
       let name = ((file.path as NSString).lastPathComponent as NSString).deletingPathExtension
-      return CaseReport(name: name, comparisons: comparisons, leftOver: recomputation.leftOver)
+      return CaseReport(
+        name: name, comparisons: comparisons, leftOver: recomputation.leftOver, isFrame: recomputation.isFrame)
     } catch let error as VerificationError {
       throw error
     } catch let error as VulkanError {
@@ -37,6 +38,11 @@ package struct Verifier {
     case .pair where recomputation.file.description.name.hasSuffix("common"): try recomputation.pairFrame(on: device)
     case .pair: try recomputation.pair(on: device)
     case .visionMoE: try recomputation.visionMoE(on: device)
+    case .circuitPair where recomputation.file.description.name.hasSuffix("common"):
+      try recomputation.circuitFrame()
+    case .circuitPair: try recomputation.circuitPair(on: device)
+    case .circuit: try recomputation.circuit(on: device)
+    case .graphPriors: try recomputation.graphPriors()
     case .adamW: try recomputation.adamW(on: device)
     case .schedule: try recomputation.schedule()
     case .loss: try recomputation.losses(on: device)

@@ -1,0 +1,40 @@
+#version 450
+// dx[r] = scale y[r] (dy[r] - y[r] dy[r]^T): a cluster per row of C columns.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const uint C = 64;
+const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "row.glsl"
+#include "store4.glsl"
+layout(local_size_x = 64) in;
+// R32 unless C % 4 = 0
+layout(binding = 0) uniform textureBuffer y;
+layout(binding = 1) uniform textureBuffer dy;
+layout(binding = 2) writeonly buffer Dx { vec4 dx[]; };
+layout(push_constant) uniform Push {
+  uint rows;
+  float scale;
+};
+
+void main() {
+  uint r = linear_cluster();
+  uint start = min(r, rows - 1) * C;
+  vec4 p[VECTORS];
+  vec4 g[VECTORS];
+  vec4 sum = vec4(0.0);
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+    p[i] = row4(y, start, i);
+    g[i] = row4(dy, start, i);
+    sum += p[i] * g[i];
+  }
+  float along = cluster_sum(dot(sum, vec4(1.0)));
+  if (r < rows) {
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      uint c = column(i);
+      if (c < C) STORE4(dx, start, c, C, scale * p[i] * (g[i] - along));
+    }
+  }
+}

@@ -1,0 +1,16 @@
+#version 450
+// y[i] = exp(factor x[i]), count4 vectors of four.
+#extension GL_GOOGLE_include_directive : require
+#include "linear.glsl"
+layout(local_size_x = 64) in;
+layout(binding = 0) uniform textureBuffer x;
+layout(binding = 1) writeonly buffer Y { vec4 y[]; };
+layout(push_constant) uniform Push {
+  uint count4;
+  float factor;
+};
+
+void main() {
+  uint i = linear_index();
+  if (i < count4) y[i] = exp(factor * texelFetch(x, int(i)));
+}

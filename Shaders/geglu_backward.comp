@@ -1,0 +1,28 @@
+#version 450
+// The gradient of geglu.comp: da = dy gelu(b), db = dy a gelu'(b); x [rows, 2 F], dy [rows, F] -> dx [rows, 2 F].
+#extension GL_GOOGLE_include_directive : require
+#include "linear.glsl"
+#include "fetch4.glsl"
+#include "gelu.glsl"
+#include "store4.glsl"
+layout(local_size_x = 64) in;
+layout(constant_id = 0) const uint F = 64;
+const uint F4 = (F + 3) / 4;
+
+// R32 unless F % 4 = 0
+layout(binding = 0) uniform textureBuffer x;
+layout(binding = 1) uniform textureBuffer dy;
+layout(binding = 2) writeonly buffer Dx { vec4 dx[]; };
+layout(push_constant) uniform Push { uint rows; };
+
+void main() {
+  uint i = linear_index();
+  uint r = i / F4, f = 4 * (i % F4);
+  vec4 a = fetch4(x, F % 4 == 0, int(2 * r * F), int(f), int(F));
+  vec4 b = fetch4(x, F % 4 == 0, int((2 * r + 1) * F), int(f), int(F));
+  vec4 g = fetch4(dy, F % 4 == 0, int(r * F), int(f), int(F));
+  if (r < rows) {
+    STORE4(dx, 2 * r * F, f, F, g * gelu(b));
+    STORE4(dx, (2 * r + 1) * F, f, F, g * a * gelu_derivative(b));
+  }
+}

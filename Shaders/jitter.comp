@@ -1,0 +1,18 @@
+#version 450
+// y[i] = x[i] + (2 u[i] - 1) scale |x[i]|, count4 vectors of four.
+#extension GL_GOOGLE_include_directive : require
+#include "linear.glsl"
+layout(local_size_x = 64) in;
+layout(binding = 0) uniform textureBuffer x;
+layout(binding = 1) uniform textureBuffer u;
+layout(binding = 2) writeonly buffer Y { vec4 y[]; };
+layout(push_constant) uniform Push {
+  uint count4;
+  float scale;
+};
+
+void main() {
+  uint i = linear_index();
+  vec4 v = texelFetch(x, int(i));
+  if (i < count4) y[i] = v + (2.0 * texelFetch(u, int(i)) - 1.0) * scale * abs(v);
+}

@@ -1,0 +1,35 @@
+#version 450
+// y[r] = x[r] / |x[r]|, and 1 / |x[r]|: a cluster per row of C columns.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const uint C = 64;
+const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "row.glsl"
+#include "store4.glsl"
+layout(local_size_x = 64) in;
+layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
+layout(binding = 1) writeonly buffer Y { vec4 y[]; };
+layout(binding = 2) writeonly buffer Inverse { float inverse[]; };
+layout(push_constant) uniform Push { uint rows; };
+
+void main() {
+  uint r = linear_cluster();
+  uint start = min(r, rows - 1) * C;
+  vec4 v[VECTORS];
+  vec4 sum = vec4(0.0);
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+    v[i] = row4(x, start, i);
+    sum += v[i] * v[i];
+  }
+  float factor = inversesqrt(cluster_sum(dot(sum, vec4(1.0))));
+  if (r < rows) {
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      uint c = column(i);
+      if (c < C) STORE4(y, start, c, C, v[i] * factor);
+    }
+    if (cluster_lane() == 0) inverse[r] = factor;
+  }
+}
