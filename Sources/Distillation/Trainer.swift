@@ -76,7 +76,7 @@ package struct Trainer: Sendable {
     let plan = try attempt(task.name) { () throws(VulkanError) in
       try Plan(
         layout, on: device, blocks: blocks, slots: Trainer.inFlight + 1,
-        profiling: profile != nil && device.plan.hasTimestamps)
+        profiling: self.profile != nil && device.plan.hasTimestamps)
     }
 
     let settings = task.settings
