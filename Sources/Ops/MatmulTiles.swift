@@ -29,7 +29,8 @@ struct SharedTile: Sendable, Hashable {
       let groups = tile.count(m) * tile.count(n) * batch * max(1, depth / 256)
       return groups >= manyGroups / 2 && 4 * padded(tile.size) <= 5 * padded(32)
     }
-    guard let first = preferred ?? fitting.last else { preconditionFailure("every device can run a tile of 32") }
+    // Where not even the smallest fits, it is offered all the same, and the plan says which limit it breaks.
+    let first = preferred ?? fitting.last ?? SharedTile(size: 32)
     return [first] + fitting.filter { $0 != first }
   }
 }
