@@ -1,6 +1,6 @@
 """Times training steps of Graft beside the same steps in PyTorch, in alternation, and prints the ratios of the best.
 
-    compare_steps.py [--rounds 5] [--seconds 2] [--python .build/torch/bin/python] [ROW ...]
+    compare_steps.py [--rounds 5] [--seconds 2] [--graft PATH] [--python PATH] [ROW ...]
 
 A row's ratio is PyTorch's time over Graft's: above 1, Graft is faster. `make bench-torch` prepares everything.
 """
@@ -31,9 +31,8 @@ def run(command):
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def graft(arguments, seconds):
-    options = ["--whole", "--no-peak", "--json", "--seconds", str(seconds)]
-    row = run([".build/release/graft", "bench", "step", *arguments, *options])
+def graft(path, step, seconds):
+    row = run([path, "bench", "step", *step, "--whole", "--no-peak", "--json", "--seconds", str(seconds)])
     return row | {"gflop": row["gflops"] * row["median_ms"] * 1e-3}
 
 
@@ -46,6 +45,7 @@ def main():
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}, experts; all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="that each side runs in a round")
+    parser.add_argument("--graft", default=".build/release/graft")
     parser.add_argument("--python", default=".build/torch/bin/python", help="a Python that has PyTorch")
     arguments = parser.parse_args()
     rows = arguments.rows or [*ROWS, "experts"]
@@ -54,6 +54,9 @@ def main():
         parser.error(f"{', '.join(unknown)}: the rows are {', '.join(ROWS)} and experts")
 
     best = {}
+
+    def time_graft(step):
+        return graft(arguments.graft, step, arguments.seconds)
 
     def note(key, measured):
         known = best.get(key)
@@ -64,10 +67,10 @@ def main():
             if row == "experts":
                 for key, (_, recipes) in EXPERTS.items():
                     for count, recipe in zip((8, 64), recipes):
-                        note((key, count), graft([recipe, "--phase", "m2mKD", "--pairs", "1"], arguments.seconds))
+                        note((key, count), time_graft([recipe, "--phase", "m2mKD", "--pairs", "1"]))
                 continue
             _, options, cases = ROWS[row]
-            note(row, graft(options, arguments.seconds))
+            note(row, time_graft(options))
             for case in cases:
                 note(case, torch(arguments.python, case, arguments.seconds))
                 note(case + " sliced", torch(arguments.python, case, arguments.seconds, "--slices"))
