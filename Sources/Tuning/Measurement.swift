@@ -36,7 +36,8 @@ struct Measurement {
     }
     func record(_ chosen: Int) -> TuningStore.Record {
       TuningStore.Record(
-        fingerprint: site.fingerprint, chosen: site.variants[chosen].name, date: now(), trials: trials)
+        fingerprint: site.fingerprint, extents: site.extents, chosen: site.variants[chosen].name, date: now(),
+        trials: trials)
     }
     // The default is the first that fits, as it is for `Choices`.
     guard let first = trials.firstIndex(where: { $0.rejected == nil }) else { return record(0) }
@@ -69,7 +70,7 @@ struct Measurement {
           trials[i].rejected = "\(error)"
         }
       }
-      for i in candidates.indices { try candidates[i].timer.warmUp() }
+      if candidates.count > 1 { for i in candidates.indices { try candidates[i].timer.warmUp() } }
       try race(&candidates)
     } catch let error as TuningError {
       throw error

@@ -104,14 +104,17 @@ extension OpCase {
 extension OpCase.Fill {
   package func tensor(_ type: TensorType, _ random: CounterRandom) -> HostTensor {
     var random = random
+    // Beyond 65,521 numbers, a prime, they repeat: drawing takes longer than what is measured with them.
+    let drawn = min(type.count, 65_521)
     var data: [Double]
     switch self {
-    case .normal(let deviation): data = (0..<type.count).map { _ in deviation * random.normal() }
-    case .uniform(let low, let high): data = (0..<type.count).map { _ in low + (high - low) * random.uniform() }
-    case .integers(let bound): data = (0..<type.count).map { _ in Double(random.below(bound)) }
+    case .normal(let deviation): data = (0..<drawn).map { _ in deviation * random.normal() }
+    case .uniform(let low, let high): data = (0..<drawn).map { _ in low + (high - low) * random.uniform() }
+    case .integers(let bound): data = (0..<drawn).map { _ in Double(random.below(bound)) }
     case .values(let values): data = values
     }
     if type.dtype == .f32 { for i in data.indices { data[i] = Double(Float(data[i])) } }
+    if data.count < type.count { data = (0..<type.count).map { data[$0 % drawn] } }
     return HostTensor(type, data)
   }
 }

@@ -7,7 +7,7 @@ import Storage
 package struct Tuner {
   package struct Settings: Sendable {
     /// When they are over, no further variant is begun, and what was not reached keeps its default.
-    package var seconds = 15.0
+    package var seconds = 16.0
     /// A candidate that takes longer than this many times the default's time at its first sample is left.
     package var hopeless = 1.5
     /// How much faster than the default a variant must be to replace it, as a fraction of the default's time.
@@ -19,7 +19,7 @@ package struct Tuner {
 
   package struct Report: Sendable {
     package fileprivate(set) var choices = Choices.defaults
-    /// Sites with a choice, and how many of them were measured now.
+    /// Sites with a choice, and how many of them were decided by what was measured now.
     package fileprivate(set) var sites = 0
     package fileprivate(set) var measured = 0
     package fileprivate(set) var seconds = 0.0
@@ -50,7 +50,7 @@ package struct Tuner {
   /// - Parameters:
   ///   - programs: with how often each one will run: what takes the most time is measured first.
   ///   - decided: choices that stand, whatever was measured.
-  ///   - anew: forgets what was measured at these sites before.
+  ///   - anew: forgets what was measured of these sites' kernels before.
   /// - Throws: if it was stopped, or a variant took the device with it; the next call does not try that one again.
   package func choose(
     for programs: [(program: Program, runs: Int)], decided: Choices = .defaults, anew: Bool = false
@@ -71,7 +71,10 @@ package struct Tuner {
         store.reject(lost.variant, lost.key, lost.fingerprint, "the process or the device ended while it ran")
         lock?.end()
       }
-      if anew { for site in sites { store.records[site.key] = nil } }
+      if anew {
+        let codes = Set(sites.map(\.fingerprint))
+        store.records = store.records.filter { !codes.contains($0.value.fingerprint) }
+      }
       var measurement = Measurement(
         device: device, settings: settings, lock: lock, deadline: begin.advanced(by: .seconds(settings.seconds)))
       for site in sites where !isKnown(site) {
@@ -79,15 +82,22 @@ package struct Tuner {
           save(store)
           throw TuningError.stopped
         }
+        let fatal = store.fatalTrials(site.key, site.fingerprint)
+        if let record = store.record(like: site), !fatal.contains(where: { $0.name == record.chosen }) {
+          store.records[site.key] = record
+          report.measured += 1
+          continue
+        }
         do throws(TuningError) {
-          store.records[site.key] = try measurement.record(site, known: store.fatalTrials(site.key, site.fingerprint))
+          let record = try measurement.record(site, known: fatal)
+          store.records[site.key] = record
+          report.measured += record.isMeasured ? 1 : 0
         } catch {
           if let variant = error.variant { store.reject(variant, site.key, site.fingerprint, error.reason) }
           lock?.end()
           save(store)
           throw error
         }
-        report.measured += 1
       }
       save(store)
     }
@@ -152,7 +162,16 @@ extension TuningStore {
   mutating func reject(_ variant: String, _ key: String, _ fingerprint: String, _ reason: String) {
     var trials = fatalTrials(key, fingerprint).filter { $0.name != variant }
     trials.append(Trial(name: variant, rejected: reason, isFatal: true))
-    records[key] = Record(fingerprint: fingerprint, date: now(), trials: trials)
+    records[key] = Record(fingerprint: fingerprint, extents: [], date: now(), trials: trials)
+  }
+
+  /// What a similar site's measurements say of a site; of several the one with the first key.
+  func record(like site: TuningSite) -> Record? {
+    let similar = records.filter { site.isLike($0.value) }.min { $0.key < $1.key }
+    return similar.map { key, record in
+      Record(
+        fingerprint: site.fingerprint, extents: site.extents, chosen: record.chosen, like: key, date: record.date)
+    }
   }
 }
 

@@ -7,7 +7,7 @@ package struct TuningSite: Sendable {
   package let op: any Op
   package let site: LaunchSite
   package let variants: [Variant]
-  /// Of all variants' names, kernels and constants.
+  /// Of the op's name and of all variants' names, kernels and constants.
   package let fingerprint: String
   /// Share of the programs' work, roughly: operations, and four for each byte moved, in all runs.
   package private(set) var weight: Double
@@ -28,15 +28,26 @@ package struct TuningSite: Sendable {
           let variants = node.op.variants(site)
           guard variants.count > 1 else { continue }
           sites[key] = TuningSite(
-            key: key, op: node.op, site: site, variants: variants, fingerprint: fingerprint(variants), weight: weight)
+            key: key, op: node.op, site: site, variants: variants, fingerprint: fingerprint(node.op, variants),
+            weight: weight)
         }
       }
     }
     return sites.values.sorted { ($1.weight, $0.key) < ($0.weight, $1.key) }
   }
 
-  private static func fingerprint(_ variants: [Variant]) -> String {
-    var text = ""
+  var extents: [[Int]] { site.inputs.map(\.shape.extents) }
+
+  /// Whether what was measured elsewhere holds here: the same code, and every extent at most twice or half as large.
+  func isLike(_ record: TuningStore.Record) -> Bool {
+    record.isMeasured && record.fingerprint == fingerprint
+      && record.extents.elementsEqual(extents) { a, b in
+        a.elementsEqual(b) { $0 <= 2 * $1 && $1 <= 2 * $0 }
+      }
+  }
+
+  private static func fingerprint(_ op: any Op, _ variants: [Variant]) -> String {
+    var text = op.name
     for variant in variants {
       text += "\(variant.name):"
       for dispatch in variant.launch.dispatches {

@@ -26,10 +26,17 @@ package struct TuningStore: Sendable {
   package struct Record: Codable, Sendable, Hashable {
     /// Of the variants' kernels: a changed kernel is measured again.
     package var fingerprint: String
+    /// Of the inputs.
+    package var extents: [[Int]]
     /// The variant to run; nil while the site has not been measured to the end.
     package var chosen: String?
+    /// The key of the similar site that was measured in place of this one.
+    package var like: String?
     package var date: String
-    package var trials: [Trial]
+    package var trials: [Trial] = []
+
+    /// Whether this very site was timed.
+    var isMeasured: Bool { chosen != nil && trials.contains { $0.medianSeconds != nil } }
   }
 
   /// Records by `Choices.key`.

@@ -25,7 +25,7 @@ import Testing
   private func write(_ device: DeviceSnapshot = device) throws -> TuningStore {
     var store = read(device).store
     store.records["matmul [2, 2]"] = TuningStore.Record(
-      fingerprint: "f00", chosen: "tiles", date: "2026-01-01",
+      fingerprint: "f00", extents: [[2, 2]], chosen: "tiles", date: "2026-01-01",
       trials: [
         .init(name: "lanes", medianSeconds: 2e-3), .init(name: "tiles", medianSeconds: 1e-3, error: 3e-7),
         .init(name: "wide", rejected: "too wide"),

@@ -68,14 +68,14 @@ struct TunerTests {
   private static let slow = Way(name: "slow", times: 40)
   private static let good = Way(name: "good", times: 2)
 
-  private func program(_ ops: (any Op)...) throws -> [(program: Program, runs: Int)] {
+  private func program(_ ops: (any Op)..., count: Int = 1 << 14) throws -> [(program: Program, runs: Int)] {
     let graph = Graph()
     var results: [Value] = []
-    for op in ops { results += try graph.apply(op, to: [graph.input("x", [1 << 14])]) }
+    for op in ops { results += try graph.apply(op, to: [graph.input("x", [count])]) }
     return [(Program(graph, results: results), 1)]
   }
 
-  private func key(_ op: any Op) -> String { Choices.key(op, [TensorType([1 << 14])]) }
+  private func key(_ op: any Op, count: Int = 1 << 14) -> String { Choices.key(op, [TensorType([count])]) }
 
   private func tuner(_ device: Device, _ change: (inout Tuner.Settings) -> Void = { _ in }) -> Tuner {
     var settings = Tuner.Settings()
@@ -137,6 +137,21 @@ struct TunerTests {
     let decided = Choices([key(other): "slow"])
     let kept = try tuner(device).choose(for: program(other), decided: decided)
     #expect(kept.choices == decided && kept.sites == 0 && kept.measured == 0)
+  }
+
+  /// Sites of the same code whose sizes are within a factor of two share a measurement, others do not.
+  @Test func similarSizesShareAMeasurement() throws {
+    let device = try TestDevice.open()
+    let op = Doubling(ways: [Self.slow, Self.good])
+    let programs = try program(op) + program(op, count: 1 << 15) + program(op, count: 1 << 16)
+    let report = try tuner(device).choose(for: programs)
+    #expect(report.sites == 3 && report.measured == 3)
+    #expect(Set(report.choices.names.values) == ["good"] && report.choices.names.count == 3)
+    let records = TuningStore(device.snapshot, directory: directory) { _ in }.records
+    // The largest is measured first.
+    #expect(records[key(op, count: 1 << 16)]?.like == nil)
+    #expect(records[key(op, count: 1 << 15)]?.like == key(op, count: 1 << 16))
+    #expect(records[key(op)]?.like == nil && records[key(op)]?.trials.count == 2)
   }
 
   /// Where the reference takes too long: against the default at full size, and against the reference in a small case.
