@@ -32,6 +32,8 @@ package struct Affinity: Op {
     return [gradients[0], pullback.needs[1] ? try gradients[1].sum().reshaped(pullback.inputs[1].shape) : nil]
   }
 
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] { [.uniform(-1, 1), .uniform(0.5, 2)] }
+
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     [
       inputs[0].map { cosine in
@@ -77,6 +79,8 @@ package struct AffinityBackward: Op {
         ], groups: .linear(vectors, perGroup: 64))
     ])
   }
+
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] { [.uniform(-1, 1), .uniform(0.5, 2), .normal(1)] }
 
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let (cosine, width, dy) = (inputs[0], inputs[1][0], inputs[2])

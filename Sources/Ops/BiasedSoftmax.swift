@@ -173,7 +173,7 @@ package struct SegmentSum: Op {
 
 extension Value {
   /// softmax(scale x + bias) over the last axis; the bias is [U, V] or [B, U, V] of x [B, H, U, V].
-  package func softmax(scale: Float = 1, bias: Value? = nil) throws(ShapeError) -> Value {
+  package func biasedSoftmax(scale: Float, bias: Value? = nil) throws(ShapeError) -> Value {
     try graph.apply(BiasedSoftmax(scale: scale), to: [self] + (bias.map { [$0] } ?? []))[0]
   }
 }

@@ -49,6 +49,8 @@ package struct Jitter: Op {
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] { [pullback.cotangents[0], nil] }
 
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] { [.normal(1), .uniform(0, 1)] }
+
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     [
       HostTensor(

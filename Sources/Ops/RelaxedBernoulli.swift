@@ -40,6 +40,8 @@ package struct RelaxedBernoulli: Op {
     ]
   }
 
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] { [.uniform(-3, -0.1), .uniform(0.01, 0.99)] }
+
   static func clipped(_ p: Double) -> Double { min(max(p, eps), 1 - eps) }
 
   func z(_ p: Double, _ u: Double) -> Double {
@@ -96,6 +98,10 @@ package struct RelaxedBernoulliBackward: Op {
         (0..<3).map { .input($0).texels(rowsOf: count) } + [.output(0)],
         groups: .linear((count + 3) / 4, perGroup: 64))
     ])
+  }
+
+  package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
+    [.uniform(-3, -0.1), .uniform(0.01, 0.99), .normal(1)]
   }
 
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {

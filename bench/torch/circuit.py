@@ -1,6 +1,6 @@
 """Training steps of Neural Attentive Circuits in PyTorch on the CPU, to time beside Graft's.
 
-    python bench/circuit_torch.py [mediator] [read-in] [circuit] [--runs N]
+    python bench/torch/circuit.py [mediator] [read-in] [circuit] [--runs N]
 
 Sizes are the paper's for Tiny-ImageNet: state 384, 6 heads of 64, 64 input, 256 mediator and 64 output latents, 8
 iterations, images of 64 x 64, batch 8. Read-in attention projects every token for every receiver, as published.
