@@ -26,7 +26,7 @@ package struct OpTimer: Sendable {
           for dispatch in launch.dispatches {
             let kernel = try device.kernel(dispatch.source, dispatch.constants)
             let bindings = dispatch.operands.map { operand -> BoundResource in
-              let bound: BufferSlice
+              var bound: BufferSlice
               switch operand.place {
               case .input(let i): bound = memory.inputs[i]
               case .output(let i): bound = memory.outputs[i]
@@ -35,6 +35,9 @@ package struct OpTimer: Sendable {
                 guard let colocated = memory.colocated else { preconditionFailure("no colocated inputs") }
                 bound = colocated
               case .unused: return .unused
+              }
+              if let part = operand.bytes {
+                bound = bound.buffer.slice(offset: bound.offset + part.lowerBound, bytes: part.count)
               }
               return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
             }
