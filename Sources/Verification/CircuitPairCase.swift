@@ -48,8 +48,8 @@ extension ReferenceCase {
     let sizes = [
       settings.state, settings.code, settings.heads, settings.headDimension, settings.gridFeatures, settings.grid,
     ]
-    guard sizes.allSatisfy({ 1...65_536 ~= $0 }), 0...64 ~= settings.capacity, settings.state % 4 == 0 else {
-      throw unusable("config.nac: sizes are 1 to 65536, state a multiple of 4 and cap at most 64")
+    guard sizes.allSatisfy({ 1...65_536 ~= $0 }), settings.state >= 4, 0.1...64 ~= settings.capacity else {
+      throw unusable("config.nac: sizes are 1 to 65536, state is at least 4, and cap 0.1 to 64")
     }
     guard shape[2] == 8 * settings.grid, shape[3] == shape[2] else {
       throw unusable("config.nac.grid is \(settings.grid), images \(shape) make \(shape[2] / 8) positions a side")
