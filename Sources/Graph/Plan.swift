@@ -23,7 +23,8 @@ package final class Plan: Sendable {
   private struct State {
     var steps = 0
     var tickets: [Ticket?]
-    var lastProfiled: Run?
+    /// Slot and ticket of the newest run with time stamps.
+    var profiled: (slot: Int, ticket: Ticket)?
   }
 
   /// Places memory, compiles kernels and records.
@@ -239,18 +240,19 @@ package final class Plan: Sendable {
     let main = hasStamps ? profiled[slot].commands : program
     let commands = (before.isEmpty ? [] : [before[slot]]) + [main] + (after.isEmpty ? [] : [after[slot]])
     let ticket = try device.submit(commands)
-    let run = Run(plan: self, slot: slot, hasStamps: hasStamps, ticket: ticket)
     state.withLock {
       $0.tickets[slot] = ticket
-      if hasStamps { $0.lastProfiled = run }
+      if hasStamps { $0.profiled = (slot, ticket) }
     }
-    return run
+    return Run(plan: self, slot: slot, hasStamps: hasStamps, ticket: ticket)
   }
 
   /// Seconds that each op of the last profiled run took on the device; nil if there was none.
   package func opSeconds() throws(VulkanError) -> [(op: String, seconds: Double)]? {
-    guard let times = try state.withLock({ $0.lastProfiled })?.opTimes() else { return nil }
-    return zip(layout.program.nodes, zip(times.ends, [0] + times.ends)).map { ($0.op.name, $1.0 - $1.1) }
+    guard let last = state.withLock({ $0.profiled }) else { return nil }
+    try last.ticket.wait()
+    let times = try profiled[last.slot].profiler.read()
+    return layout.program.nodes.enumerated().map { ($1.op.name, times[$0 + 1] - times[$0]) }
   }
 
   /// The contents of any value of the program after a run; meaningful for layouts without aliasing.

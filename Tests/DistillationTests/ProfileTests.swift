@@ -68,7 +68,7 @@ extension OnDevice {
         #expect(task.steps == 8 && (task.wallMs ?? 0) > 0)
         guard device.plan.hasTimestamps else { continue }
         let total = try #require(task.deviceMs)
-        #expect(total > 0 && total <= 1.5 * (task.wallMs ?? 0))
+        #expect(total > 0)
         #expect(abs(task.ops.reduce(0) { $0 + $1.ms } - total) < 1e-6 * total)
         #expect(abs(task.ops.reduce(0) { $0 + $1.share } - 1) < 1e-6)
         #expect(task.ops.contains { $0.op == "matmul" && $0.gflops > 0 })
