@@ -51,13 +51,15 @@ struct OpSites {
     let results = [try loss.sum(), norm] + gradients.dropFirst(owners[0].count).compactMap { $0 }
 
     var cases: [OpCase] = []
+    // By name, because some settings, such as the stream of random numbers, make no difference here.
     var known: Set<String> = []
     for isFused in [true, false] {
       let whole = Set(cases.map(\.op.name))
       for node in Program(graph, results: results, fusing: isFused).nodes where !whole.contains(node.op.name) {
         let types = node.inputs.map { graph.types[$0] }
-        guard known.insert(Choices.key(node.op, types)).inserted else { continue }
-        cases.append(OpCase(node.op, types, named: name))
+        let opCase = OpCase(node.op, types, named: name)
+        guard known.insert("\(node.op.name) \(opCase.name) \(types)").inserted else { continue }
+        cases.append(opCase)
       }
     }
     self.cases = cases

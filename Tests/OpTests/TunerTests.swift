@@ -191,7 +191,7 @@ struct TunerTests {
     #expect(hung?.wasStopped == false)
     try device.waitIdle()
     let report = try tuner(device).choose(for: program(op))
-    #expect(report.measured == 1 && report.choices.names == [key(op): "good"])
+    #expect(report.measured == 0 && report.choices.names == [key(op): "good"])
     #expect(try trials(op, device)["hangs"]?.isFatal == true)
   }
 
