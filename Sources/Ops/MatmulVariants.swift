@@ -10,7 +10,7 @@ extension Matmul {
     guard site.traits.isSoftware else { return tiled(site) }
     let candidates =
       [Panels.both, .right].compactMap { packing in
-        panels(size, packing, site.traits).map { (packing.pays(size), Variant(packing.rawValue, $0)) }
+        panels(size, packing, site.traits).map { (packing.pays(size, transposing), Variant(packing.rawValue, $0)) }
       } + [(false, Variant("lanes", lanes(size, site.traits)))]
     let fitting = candidates.filter { $0.1.launch.misfit(at: site) == nil }
     let ordered = fitting.filter(\.0) + fitting.filter { !$0.0 }.reversed()
@@ -24,9 +24,9 @@ extension Matmul {
 
     /// The default rule (docs/matmul.md): packing an operand is one pass over it, against one per tile along the other; and a
     /// dispatch of its own, which small products do not earn back.
-    func pays(_ size: MatmulSize) -> Bool {
+    func pays(_ size: MatmulSize, _ transposing: Transposition) -> Bool {
       switch self {
-      case .both: size.m >= 512 && size.n >= 512
+      case .both: size.n >= 512 && size.m >= (transposing == .left ? 512 : 1024)
       case .right: size.m >= 256 && size.m * size.n * size.k >= 1 << 22
       }
     }
