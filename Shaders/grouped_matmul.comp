@@ -4,7 +4,9 @@
 //   NT: C[s, :] = A[row(s), :] B_e^T,   B [E, N, K], C [S, N], bias [E, N]
 //   TN: C_e = sum over s of A[row(s), :]^T B[row(s), :],   A [*, M], B [*, N], C [E, M, N]; zeros where e has no rows
 // row(s) = gather[s] / DIVISOR for the operand that GATHERED names, else s.
-// Groups NN, NT: x (S / ROWS rounded up + E) / clusters per group, y column tiles; TN: as matmul_lanes with z = expert.
+// Groups NN, NT: x (S / ROWS rounded up + E) / clusters per group, y column tiles;
+//   TN: x row tiles / clusters per group, y experts, z column tiles: software drivers give each core a range of z, and so
+//   every core gets a part of every expert, however uneven they are.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;
@@ -24,12 +26,13 @@ layout(push_constant) uniform Push {
 int source_row(int s) { return int(texelFetch(gather, s).x / DIVISOR); }
 int row_of_a(int row) { return GATHERED == 1 ? source_row(row) : row; }
 int row_of_b(int row) { return GATHERED == 2 ? source_row(row) : row; }
+#define COLUMN_TILE (FORM == TN ? gl_WorkGroupID.z : gl_WorkGroupID.y)
 #include "matmul_lanes.glsl"
 #include "expert_tile.glsl"
 
 void main() {
   if (FORM == TN) {
-    int expert = int(gl_WorkGroupID.z);
+    int expert = int(gl_WorkGroupID.y);
     int m0 = tile_index() * int(ROWS);
     accumulate(
         0, M, 0, N, m0, M, N, int(texelFetch(offsets, expert).x), int(texelFetch(offsets, expert + 1).x));

@@ -5,7 +5,8 @@
 // straight-line vector code; on a GPU it is correct and moderate, and matmul_tiles.comp is the choice.
 //   NN: A [M, K], B [K, N]    NT: A [M, K], B [N, K]    TN: A [K, M], B [K, N]
 //
-// The includer declares a, b, and the rows they are really stored in: `int row_of_a(int)`, `int row_of_b(int)`.
+// The includer declares a, b, and the rows they are really stored in: `int row_of_a(int)`, `int row_of_b(int)`; and
+// COLUMN_TILE, if that is not the group's y.
 #extension GL_EXT_control_flow_attributes : require
 #include "cluster.glsl"
 #include "epilogue.glsl"
@@ -32,8 +33,12 @@ float from_lane(float x, uint first, uint lane) {
 /// B: a CPU core keeps them in its cache.
 int tile_index() { return int(gl_WorkGroupID.x * (gl_WorkGroupSize.x / CLUSTER) + cluster_index()); }
 
+#ifndef COLUMN_TILE
+#define COLUMN_TILE gl_WorkGroupID.y
+#endif
+
 /// This lane's first column of the tile; its VECTORS vectors lie 4 CLUSTER columns apart.
-int first_column() { return int((gl_WorkGroupID.y * CLUSTER * VECTORS + cluster_lane()) * 4); }
+int first_column() { return int((COLUMN_TILE * CLUSTER * VECTORS + cluster_lane()) * 4); }
 
 /// Sums over k_begin ..< k_end, of rows m0 ..< m0 + ROWS. Rows from m_end and columns from `columns` on are garbage.
 /// - a_start, b_start: first element of the matrices; a_length, b_length: their contiguous extents.

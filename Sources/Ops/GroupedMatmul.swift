@@ -108,10 +108,9 @@ package struct GroupedMatmul: Op {
     let tile = LaneTile(
       aligned: (a.last | b.last | c.last) % 4 == 0, columns: c.last, transposing: transposing, traits: site.traits)
     // Each expert may end in a tile of its own that is not full.
-    let groups =
-      transposing == .left
-      ? tile.groups(rowTiles: tile.rowTiles(a.last), columns: c.last, experts)
-      : tile.groups(rowTiles: tile.rowTiles(slots) + experts, columns: c.last, 1)
+    let plain = tile.groups(
+      rowTiles: transposing == .left ? tile.rowTiles(a.last) : tile.rowTiles(slots) + experts, columns: c.last, 1)
+    let groups = transposing == .left ? GroupCount(plain.x, experts, plain.y) : plain
     let source = gathered == .right ? b : a
     return Launch([
       Dispatch(
