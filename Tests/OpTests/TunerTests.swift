@@ -107,7 +107,7 @@ struct TunerTests {
     // What was not written is not a number, and not what another variant left there.
     #expect(trials["half"]?.rejected?.contains("is nan") == true, "\(trials)")
     #expect(trials["good"]?.error == 0 && trials["good"]?.rejected == nil, "\(trials)")
-    #expect(trials["slower"]?.rejected == "slower at the first sample")
+    #expect(trials["slower"]?.medianSeconds != nil)
     #expect(trials["misfit"]?.rejected?.contains("groups in x, the device allows") == true, "\(trials)")
     #expect(trials["misfit"]?.medianSeconds == nil)
   }
