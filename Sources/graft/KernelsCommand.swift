@@ -20,7 +20,7 @@ struct KernelsCommand: ParsableCommand {
   @Flag(help: "One JSON object per pipeline and line.") var json = false
   @Flag(
     help: ArgumentHelp(
-      "Compile, and print only what is wrong: a kernel that does not compile or exceeds a limit, one that matters for "
+      "Compile, and say what is wrong: a kernel that does not compile or exceeds a limit, one that matters for "
         + "speed and spills, tiles that leave the device too few subgroups."))
   var check = false
 
@@ -44,7 +44,7 @@ struct KernelsCommand: ParsableCommand {
       }
       return row
     }
-    if !json, !check {
+    if !json, !check || stats {
       let driver = "\(plan.snapshot.driverName) \(plan.snapshot.driverInfo)"
       print("\(plan.snapshot.name), \(driver), subgroups of \(plan.traits.subgroupSize)\n")
       print((worst ? KernelTable(worstOf: rows) : KernelTable(rows, compiled: device != nil)).text)
@@ -56,7 +56,7 @@ struct KernelsCommand: ParsableCommand {
       throw KernelFault(
         description: "\(plan.snapshot.name): \(faults.count) faults in \(rows.count) pipelines: \(first)")
     }
-    print("\(plan.snapshot.name): \(rows.count) pipelines, none with a fault")
+    print("\(stats ? "\n" : "")\(plan.snapshot.name): \(rows.count) pipelines, none with a fault")
   }
 }
 
