@@ -9,7 +9,7 @@ all=(lavapipe lavapipe-128 lavapipe-512 lavapipe-sid swiftshader)
 drivers=("${@:-${all[@]}}")
 folder=$PWD/.build/drivers
 # What of the suite runs: everything that opens a device. CLITests start graft as a process of its own, NullTests none.
-suites='OpTests|ModelTests|DistillationTests'
+suites='^(OpTests|ModelTests|DistillationTests)\.'
 mkdir -p "$folder"
 
 "${SWIFT:-swift}" build --build-tests
@@ -45,13 +45,18 @@ suite() (
     swiftshader)
       VK_ICD_FILENAMES=$(chromium)
       # It is ten times slower; the rest of the suite would take hours.
-      filter='OpTests|GoldenTests'
+      filter='^OpTests\.|GoldenTests'
       ;;
     *)
       echo "test-drivers.sh: unknown driver $1; known are ${all[*]}" >&2
       exit 64
       ;;
   esac
+  # Without its file the loader would take any other driver.
+  if [[ ! -e $VK_ICD_FILENAMES ]]; then
+    echo "test-drivers.sh: $1 has no driver file at '$VK_ICD_FILENAMES'" >&2
+    exit 1
+  fi
   export VK_ICD_FILENAMES MESA_SHADER_CACHE_DIR=${MESA_SHADER_CACHE_DIR-$folder/cache-$1}
   "${run[@]}" "$tests" --testing-library swift-testing --filter "$filter"
 )
@@ -62,8 +67,11 @@ for driver in "${drivers[@]}"; do
   log=$folder/$driver.log
   echo "test-drivers: $driver, see $log"
   if suite "$driver" >"$log" 2>&1; then result=passed; else result=failed && status=1; fi
-  count() { grep -cE "$1" "$log" || true; }
-  rows+=("| $driver | $(count '^. +(Test|Test case) .* passed after') | $(count ' skipped') | $(count '^. +(Test|Test case) .* failed after') | $result |")
+  # Of the runner's lines: `SIGN Test NAME passed after ...`; the summary begins with `Test run`.
+  count() { grep -E '^[^ ]+ +Test ' "$log" | grep -v 'Test run' | grep -cE "$1" || true; }
+  # A driver that does not start skips everything.
+  if [[ $(count ' passed after') -eq 0 ]]; then result=failed && status=1; fi
+  rows+=("| $driver | $(count ' passed after') | $(count ' (skipped|cancelled)') | $(count ' failed after') | $result |")
 done
 printf '| driver | passed | skipped | failed | run |\n|---|---|---|---|---|\n'
 printf '%s\n' "${rows[@]}"
