@@ -32,6 +32,8 @@ kernels() (
     adreno-*)
       export VK_ICD_FILENAMES=$folder/freedreno_icd.json PRELOAD=libfreedreno_noop_drm_shim.so
       export FD_GPU_ID=${target#adreno-}
+      # Its buffers end at 128 MiB; the tensors of the other recipe's batch of 256 do not.
+      recipes=(recipes/fashion-vmoe.yml)
       ;;
     apple-*) export VK_ICD_FILENAMES=$folder/asahi_icd.json PRELOAD=libasahi_noop_drm_shim.so ;;
     *)
