@@ -65,8 +65,8 @@ struct TunerTests {
     ]
   }
 
-  private static let slow = Way(name: "slow", times: 40)
-  private static let good = Way(name: "good", times: 2)
+  private static let slow = Way(name: "slow", times: 400)
+  private static let good = Way(name: "good", times: 20)
 
   private func program(_ ops: (any Op)..., count: Int = 1 << 14) throws -> [(program: Program, runs: Int)] {
     let graph = Graph()
@@ -95,7 +95,7 @@ struct TunerTests {
     let device = try TestDevice.open()
     let op = Doubling(ways: [
       Self.slow, Way(name: "wrong", factor: 2.001),
-      Way(name: "half", groups: 1), Self.good, Way(name: "slower", times: 200),
+      Way(name: "half", groups: 1), Self.good, Way(name: "slower", times: 1000),
       Way(name: "misfit", groups: device.traits.maxGroups[0] + 1),
     ])
     let report = try tuner(device).choose(for: program(op))
@@ -114,7 +114,7 @@ struct TunerTests {
 
   @Test func theDefaultStaysUnlessAnotherIsFaster() throws {
     let device = try TestDevice.open()
-    let op = Doubling(ways: [Self.good, Self.slow, Way(name: "wrong", times: 30, factor: 3)])
+    let op = Doubling(ways: [Self.good, Self.slow, Way(name: "wrong", times: 300, factor: 3)])
     #expect(try tuner(device).choose(for: program(op)).choices.names == [key(op): "good"])
   }
 
@@ -128,7 +128,7 @@ struct TunerTests {
     #expect(device.counters == calls)
     #expect(second.measured == 0 && second.sites == 1 && second.choices == first.choices)
 
-    let other = Doubling(ways: [Self.slow, Self.good, Way(name: "new", times: 20)])
+    let other = Doubling(ways: [Self.slow, Self.good, Way(name: "new", times: 100)])
     #expect(try tuner(device).choose(for: program(other)).measured == 1)
     #expect(try trials(other, device)["new"]?.medianSeconds != nil)
     #expect(try tuner(device).choose(for: program(other)).measured == 0)
