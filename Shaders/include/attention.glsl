@@ -92,8 +92,13 @@ vec4 pass_part(vec4 x, int l) { return OWNERS == 1 ? x : subgroupShuffle(x, peer
 // Vector c of this lane's part of the row of the step's token t, out of the shares that the lanes have read.
 #define STREAMED(shares, t, c) pass_part(shares[((t) * VECTORS + (c)) / OWNERS], ((t) * VECTORS + (c)) % OWNERS)
 
-// The sum over the parts, in the order of a butterfly.
+// The sum over the parts, in the order of a butterfly. No loop: a driver that does not unroll it shuffles lane by lane.
 float whole(float x) {
-  [[unroll]] for (int distance = OWNERS; distance < LANES; distance *= 2) x += subgroupShuffleXor(x, distance);
+  if (PARTS > 1) x += subgroupShuffleXor(x, OWNERS);
+  if (PARTS > 2) x += subgroupShuffleXor(x, 2 * OWNERS);
+  if (PARTS > 4) x += subgroupShuffleXor(x, 4 * OWNERS);
+  if (PARTS > 8) x += subgroupShuffleXor(x, 8 * OWNERS);
+  if (PARTS > 16) x += subgroupShuffleXor(x, 16 * OWNERS);
+  if (PARTS > 32) x += subgroupShuffleXor(x, 32 * OWNERS);
   return x;
 }
