@@ -79,30 +79,21 @@ package final class Plan: Sendable {
 
     func record(_ dispatch: Dispatch, of step: Int, _ recorder: inout Recorder) throws(VulkanError) {
       let (node, launch) = (program.nodes[step], layout.launches[step])
-      let kernel = try device.kernel(dispatch.source, dispatch.constants)
-      let bindings = dispatch.operands.map { operand -> BoundResource in
-        var bound: BufferSlice
-        switch operand.place {
-        case .input(let i): bound = slice(node.inputs[i])
-        case .output(let i): bound = slice(node.outputs[i])
+      try recorder.dispatch(dispatch, on: device) { place in
+        switch place {
+        case .input(let i): return slice(node.inputs[i])
+        case .output(let i): return slice(node.outputs[i])
         case .scratch(let i):
           guard let arena else { preconditionFailure("\(node.op.name): scratch without an arena") }
-          bound = arena.slice(offset: layout.scratch[step][i], bytes: launch.scratch[i].bytes)
+          return arena.slice(offset: layout.scratch[step][i], bytes: launch.scratch[i].bytes)
         case .colocated:
           guard let arena, let offset = layout.colocated[step], let colocation = node.op.colocated else {
             preconditionFailure("\(node.op.name) has no colocated inputs")
           }
-          bound = arena.slice(offset: offset, bytes: colocation.bytes)
-        case .unused: return .unused
+          return arena.slice(offset: offset, bytes: colocation.bytes)
+        case .unused: preconditionFailure("\(node.op.name): nothing is bound there")
         }
-        if let part = operand.bytes {
-          bound = bound.buffer.slice(offset: bound.offset + part.lowerBound, bytes: part.count)
-        }
-        return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
       }
-      let groups = dispatch.groups
-      try recorder.dispatch(
-        kernel, bindings, push: dispatch.push, groups: (UInt32(groups.x), UInt32(groups.y), UInt32(groups.z)))
     }
 
     if layout.prepared.contains(where: { $0 > 0 }) {

@@ -24,26 +24,17 @@ package struct OpTimer: Sendable {
       runs.append(
         try device.record { recorder throws(VulkanError) in
           for dispatch in launch.dispatches {
-            let kernel = try device.kernel(dispatch.source, dispatch.constants)
-            let bindings = dispatch.operands.map { operand -> BoundResource in
-              var bound: BufferSlice
-              switch operand.place {
-              case .input(let i): bound = memory.inputs[i]
-              case .output(let i): bound = memory.outputs[i]
-              case .scratch(let i): bound = scratch[i]
+            try recorder.dispatch(dispatch, on: device) { place in
+              switch place {
+              case .input(let i): return memory.inputs[i]
+              case .output(let i): return memory.outputs[i]
+              case .scratch(let i): return scratch[i]
               case .colocated:
                 guard let colocated = memory.colocated else { preconditionFailure("no colocated inputs") }
-                bound = colocated
-              case .unused: return .unused
+                return colocated
+              case .unused: preconditionFailure("\(tensors.op.name): nothing is bound there")
               }
-              if let part = operand.bytes {
-                bound = bound.buffer.slice(offset: bound.offset + part.lowerBound, bytes: part.count)
-              }
-              return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
             }
-            let groups = dispatch.groups
-            try recorder.dispatch(
-              kernel, bindings, push: dispatch.push, groups: (UInt32(groups.x), UInt32(groups.y), UInt32(groups.z)))
           }
         })
     }

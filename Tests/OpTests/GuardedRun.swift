@@ -52,24 +52,17 @@ struct GuardedRun {
     try before.withUnsafeBytes { try device.upload($0, to: buffer.slice(offset: 0, bytes: end)) }
     let commands = try device.record { recorder throws(VulkanError) in
       for dispatch in launch.dispatches {
-        let kernel = try device.kernel(dispatch.source, dispatch.constants)
-        let bindings = dispatch.operands.map { operand -> BoundResource in
-          let tensor: Int
-          switch operand.place {
-          case .input(let i): tensor = i
-          case .output(let i): tensor = output + i
-          case .scratch(let i): tensor = scratch + i
-          case .colocated: tensor = group
-          case .unused: return .unused
-          }
-          let bound =
-            operand.bytes.map { buffer.slice(offset: offsets[tensor] + $0.lowerBound, bytes: $0.count) }
-            ?? buffer.slice(offset: offsets[tensor], bytes: sizes[tensor] + Self.guardBytes)
-          return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
+        try recorder.dispatch(dispatch, on: device) { place in
+          let tensor =
+            switch place {
+            case .input(let i): i
+            case .output(let i): output + i
+            case .scratch(let i): scratch + i
+            case .colocated: group
+            case .unused: preconditionFailure("\(op.name): nothing is bound there")
+            }
+          return buffer.slice(offset: offsets[tensor], bytes: sizes[tensor] + Self.guardBytes)
         }
-        let groups = dispatch.groups
-        try recorder.dispatch(
-          kernel, bindings, push: dispatch.push, groups: (UInt32(groups.x), UInt32(groups.y), UInt32(groups.z)))
       }
     }
     try device.submit([commands]).wait()
