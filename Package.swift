@@ -36,7 +36,7 @@ let package = Package(
     .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Storage", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
-    .target(name: "Distillation", dependencies: ["Tuning", "Models", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
+    .target(name: "Distillation", dependencies: ["Tuning", "Models", "Priors", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
     .target(name: "Verification", dependencies: ["Models", "Priors", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .executableTarget(
       name: "graft",

@@ -50,7 +50,7 @@ struct StepBench: ParsableCommand {
     let layout = try session.layout(try StepProgram(task, recipe: recipe).program, frozen: task.frozen)
     var blocks: [String: Buffer] = [:]
     for unit in task.units {
-      let layout = unit.model.layout
+      let layout = unit.layout
       let values = layout.initialValues(seed: 0, stream: layout.block)
       let state = try ModuleState(layout, values: values, isTrained: unit.isTrained, device: device)
       blocks.merge(state.blocks) { a, _ in a }
@@ -131,7 +131,7 @@ struct StepBench: ParsableCommand {
   private func feed(_ task: TrainingTask, _ recipe: Recipe) -> (Plan.Feed) -> Void {
     let state = StepState(step: 1, learningRate: 1e-3, seed: 0)
       .words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)
-    let image = recipe.task
+    let image = task.images
     let noise = (0..<task.settings.batch * image.channels * image.size * image.size).map {
       UInt8(($0 &* 2_654_435_761) >> 13 & 0xff)
     }

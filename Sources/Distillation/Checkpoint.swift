@@ -54,13 +54,15 @@ package enum Checkpoint {
     }
   }
 
-  /// The values of a layout, read from tensors whose names `name` maps to a file and a name in it.
+  /// The values of a layout, read from tensors whose names `source` maps to a file and a name in it.
+  /// - Parameter start: the values of what has no source; zeros if nil.
   static func values(
-    _ layout: ParameterLayout, from source: (String) throws(RunError) -> (file: Safetensors, name: String)
+    _ layout: ParameterLayout, startingAt start: [Float]? = nil,
+    from source: (String) throws(RunError) -> (file: Safetensors, name: String)?
   ) throws(RunError) -> [Float] {
-    var values = [Float](repeating: 0, count: layout.count)
+    var values = start ?? [Float](repeating: 0, count: layout.count)
     for part in layout.parameters.flatMap(\.parts) {
-      let (file, name) = try source(part.name)
+      guard let (file, name) = try source(part.name) else { continue }
       guard let tensor = file.tensor(name) else {
         throw RunError("\(file.path): no tensor '\(name)', which \(layout.block) needs; is it of another recipe?")
       }
@@ -71,12 +73,5 @@ package enum Checkpoint {
       values.replaceSubrange(part.range, with: floats)
     }
     return values
-  }
-
-  /// Where the tensor `name` of an assembled model is stored in its modules' checkpoints.
-  static func module(of name: String) -> (module: Int, name: String) {
-    let parts = name.split(separator: ".", maxSplits: 2)
-    guard parts.count == 3, parts[0] == "stages", let index = Int(parts[1]) else { return (0, name) }
-    return (index, "stages.0.\(parts[2])")
   }
 }

@@ -23,18 +23,24 @@ package struct E2E: Phase {
 
   package func task(_ recipe: Recipe) -> TrainingTask {
     let settings = settings ?? recipe.settings(.e2e)
-    let student = recipe.student(block: block, dropPath: settings.dropPath)
+    let student = recipe.student.whole(block: block, dropPath: settings.dropPath)
     let origin: TrainingTask.Origin =
       switch start {
-      case .modules(let name): .modules(name)
-      case .scratch: .fresh(as: "student")
+      case .modules(let name):
+        .modules(name, count: recipe.pairs, part: student.model.part, freshAs: "student", fill: student.fill)
+      case .scratch: .fresh(as: "student", fill: student.fill)
       }
     let block = block
     return TrainingTask(
       name: block == "student" ? "E2E" : "E2E \(block)", dataStream: "E2E", settings: settings,
-      units: [.init(model: student, isTrained: true, origin: origin)]
+      units: [.init(student.model.layout, isTrained: true, origin: origin)], images: recipe.target.task,
+      consultation: student.penalty?.consultation
     ) { (step) throws(ShapeError) in
-      [try step.classification(student(step.images, step.pass("student", training: true)), trains: block)]
+      let pass = step.pass("student", training: true)
+      var objective = try step.classification(student.model.logits(step.images, pass), trains: block)
+      // Parameters are the same in all parts of a step.
+      if step.micro == 0 { objective.penalty = try student.penalty?.value(pass) }
+      return [objective]
     }
   }
 }

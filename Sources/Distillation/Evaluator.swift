@@ -16,6 +16,9 @@ package struct Evaluation: Sendable, Hashable {
 }
 
 /// Runs a model over a data set without gradients. The last batch is filled up with rows that do not count.
+///
+/// Circuits draw noise in evaluation too. It is drawn for the rows of a batch from the seed, the same for every batch, so
+/// that an evaluation repeats; published code draws anew.
 package struct Evaluator {
   static let batch = 250
   /// A label no class has: such a row adds nothing to loss or hits.
@@ -23,11 +26,13 @@ package struct Evaluator {
 
   private let plan: Plan
   private let task: ImageTask
+  private let seed: UInt64
 
   package init(
-    _ model: VisionTransformer, values: [Float], task: ImageTask, device: Device, choices: Choices = .defaults
+    _ model: Classifier, values: [Float], task: ImageTask, seed: UInt64, device: Device, choices: Choices = .defaults
   ) throws(RunError) {
     self.task = task
+    self.seed = seed
     plan = try attempt { () throws(any Error) in
       let state = try ModuleState(model.layout, values: values, isTrained: false, device: device)
       let layout = PlanLayout(
@@ -37,12 +42,12 @@ package struct Evaluator {
   }
 
   /// Counts [3] as `Accuracy` has them, and the sum of the losses, of one batch.
-  static func program(_ model: VisionTransformer, _ task: ImageTask) throws(ShapeError) -> Program {
+  static func program(_ model: Classifier, _ task: ImageTask) throws(ShapeError) -> Program {
     let graph = Graph()
     let images = graph.input("images", [Evaluator.batch, task.channels, task.size, task.size], .u8)
     let labels = graph.input("labels", [Evaluator.batch], .u32)
     let pass = Forward(graph, training: false, state: StepState.input(in: graph), stream: "evaluation")
-    let logits = try model(images, pass)
+    let logits = try model.logits(images, pass)
     let loss = try logits.distillationLoss(targets: labels, kind: .none)
     return Program(graph, results: [try logits.accuracy(labels: labels), try loss.loss.sum()])
   }
@@ -70,7 +75,7 @@ package struct Evaluator {
             feed.set("images", batch.images[...])
             feed.set("labels", labels[...])
             feed.set(
-              StepState.inputName, StepState(step: 1, learningRate: 0, seed: 0).words(beta1: 0, beta2: 0)[...])
+              StepState.inputName, StepState(step: 1, learningRate: 0, seed: seed).words(beta1: 0, beta2: 0)[...])
           })
         try collect(downTo: 2)
       }

@@ -11,7 +11,11 @@ package struct FT: Phase {
     let teacher = recipe.teacher(dropPath: settings.dropPath)
     return TrainingTask(
       name: "FT", dataStream: "FT", settings: settings,
-      units: [.init(model: teacher, isTrained: true, origin: .modules("teacher"))]
+      units: [
+        .init(
+          teacher.layout, isTrained: true,
+          origin: .modules("teacher", count: recipe.pairs, part: teacher.classifier.part, freshAs: "teacher"))
+      ], images: recipe.task
     ) { (step) throws(ShapeError) in
       [try step.classification(teacher(step.images, step.pass("teacher", training: true)), trains: "teacher")]
     }

@@ -50,9 +50,10 @@ package struct KernelList {
       let task = phase.task(recipe)
       add(try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe).program })
     }
-    for model in [recipe.teacher(), recipe.student(block: "student")] {
-      add(
-        try attempt("evaluation") { () throws(ShapeError) in try Evaluator.program(model, recipe.task) })
+    for block in ["teacher", "student"] {
+      guard let model = recipe.classifier(block) else { continue }
+      let images = recipe.images(of: block)
+      add(try attempt("evaluation") { () throws(ShapeError) in try Evaluator.program(model, images) })
     }
   }
 

@@ -23,28 +23,34 @@ package struct M2mKD: Phase {
     let settings = recipe.settings(.m2mKD)
     let distillation = recipe.distillation
     let alpha = alpha ?? distillation.alpha
-    let meta = recipe.frozenMeta
-    let teacher =
-      alpha > 0
-      ? TrainingTask.Unit(model: recipe.teacher(), isTrained: false, origin: .checkpoint("teacher")) : nil
-    let modules = pairs.map { recipe.studentModule($0, block: block, dropPath: settings.dropPath) }
-    let units = zip(pairs, modules).map {
-      TrainingTask.Unit(model: $1, isTrained: true, origin: .fresh(as: "student.\($0)"))
+    let meta = recipe.meta()
+    let teacher = alpha > 0 ? recipe.teacher() : nil
+    let modules = pairs.map { recipe.student.module($0, block: block, settings: settings) }
+    var units = [recipe.frozenMeta]
+    if let teacher { units.append(.init(teacher.layout, isTrained: false, origin: .checkpoint("teacher"))) }
+    for (pair, module) in zip(pairs, modules) {
+      // Controls begin like the student.
+      units.append(.init(module.layout, isTrained: true, origin: .fresh(as: "student.\(pair)")))
+      if let latents = module.latents {
+        units.append(
+          .init(
+            latents, isTrained: false, origin: .fresh(as: "student.\(pair).latents"), keptWith: module.layout.block))
+      }
     }
     return TrainingTask(
       name: block == "student" ? "m2mKD" : "m2mKD \(block)", dataStream: "m2mKD", settings: settings,
-      units: [meta] + (teacher.map { [$0] } ?? []) + units
+      units: units, images: recipe.task
     ) { (step) throws(ShapeError) in
-      var frame = MetaFrame(meta.model, step)
+      var frame = MetaFrame(meta, step)
       var objectives: [Objective] = []
       for (pair, module) in zip(pairs, modules) {
         let input = try frame.prefix(pair)
         var taught: Value?
         if let teacher {
-          let output = try teacher.model.stages[pair](input, step.pass("teacher.\(pair)", training: false))
+          let output = try teacher.stages[pair](input, step.pass("teacher.\(pair)", training: false))
           taught = try frame.suffix(after: pair, output)
         }
-        let output = try module(input, step.pass("student.\(pair)", training: true))
+        let output = try module.output(input, step.pass("student.\(pair)", training: true))
         let rows = try frame.suffix(after: pair, output).distillationLoss(
           targets: step.labels, teacher: taught, kind: taught == nil ? .none : distillation.kind,
           alpha: Float(alpha), tau: Float(distillation.tau), labelSmoothing: Float(step.labelSmoothing))

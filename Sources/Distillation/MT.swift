@@ -11,15 +11,15 @@ package struct MT: Phase {
 
   package func task(_ recipe: Recipe) -> TrainingTask {
     let settings = recipe.settings(.mt)
-    let meta = recipe.frozenMeta
+    let meta = recipe.meta()
     let modules = pairs.map { recipe.teacherModule($0, dropPath: settings.dropPath) }
     let units = modules.map {
-      TrainingTask.Unit(model: $0, isTrained: true, origin: .fresh(as: $0.layout.block))
+      TrainingTask.Unit($0.layout, isTrained: true, origin: .fresh(as: $0.layout.block))
     }
     return TrainingTask(
-      name: "MT", dataStream: "MT", settings: settings, units: [meta] + units
+      name: "MT", dataStream: "MT", settings: settings, units: [recipe.frozenMeta] + units, images: recipe.task
     ) { (step) throws(ShapeError) in
-      var frame = MetaFrame(meta.model, step)
+      var frame = MetaFrame(meta, step)
       var objectives: [Objective] = []
       for (pair, module) in zip(pairs, modules) {
         let block = module.layout.block

@@ -11,7 +11,7 @@ package struct PT: Phase {
     let meta = recipe.meta(dropPath: settings.dropPath)
     return TrainingTask(
       name: "PT", dataStream: "PT", settings: settings,
-      units: [.init(model: meta, isTrained: true, origin: .fresh(as: "meta"))]
+      units: [.init(meta.layout, isTrained: true, origin: .fresh(as: "meta"))], images: recipe.task
     ) { (step) throws(ShapeError) in
       [try step.classification(meta(step.images, step.pass("meta", training: true)), trains: "meta")]
     }

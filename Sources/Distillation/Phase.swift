@@ -13,5 +13,7 @@ extension Recipe {
   }
 
   /// Frozen and shared by every module that is taught inside it.
-  var frozenMeta: TrainingTask.Unit { .init(model: meta(), isTrained: false, origin: .checkpoint("meta")) }
+  var frozenMeta: TrainingTask.Unit {
+    .init(meta().layout, isTrained: false, origin: .checkpoint("meta"))
+  }
 }

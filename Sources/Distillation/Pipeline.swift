@@ -29,15 +29,21 @@ package struct Pipeline: Sendable {
     let test: ImageDataset
 
     package init(_ recipe: Recipe) throws(RunError) {
-      guard recipe.data.kind == .fashionMNIST else {
-        throw RunError(
-          "\(recipe.name): data set '\(recipe.data.kind.rawValue)' has no reader yet; only plan works for it")
+      for data in [recipe.data, recipe.target.data] where data.kind != .fashionMNIST {
+        throw RunError("\(recipe.name): data set '\(data.kind.rawValue)' has no reader yet; only plan works for it")
+      }
+      let size = recipe.task.size
+      guard recipe.target.task.size == size else {
+        throw RunError("\(recipe.name): target.image.size differs from image.size; only plan works for that yet")
       }
       (training, validation, test) = try attempt { () throws(StorageError) in
-        let all = try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .train)
+        let all = try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .train).padded(to: size)
         // The same images for every seed, so that runs are compared on the same split.
         let (training, validation) = try all.split(validation: recipe.data.validation, seed: 0)
-        return (training, validation, try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .test))
+        return (
+          training, validation,
+          try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .test).padded(to: size)
+        )
       }
     }
   }
@@ -97,15 +103,20 @@ package struct Pipeline: Sendable {
     _ recipe: Recipe, _ selection: Selection, images: Images
   ) throws(RunError) -> [(program: Program, runs: Int)] {
     var programs: [(program: Program, runs: Int)] = []
-    var evaluated: [VisionTransformer] = []
+    var evaluated: [Classifier] = []
     for task in tasks(recipe, selection) {
       let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
       programs.append((step.program, task.settings.steps))
-      evaluated += task.trained.map(\.model).filter { model in contestants.contains { $0.block == model.layout.block } }
+      if let consultation = task.consultation {
+        programs.append(
+          (try attempt(task.name) { () throws(ShapeError) in try consultation.program() }, task.settings.steps))
+      }
+      evaluated += task.trained.compactMap { recipe.classifier($0.block) }
     }
     let batches = (images.validation.count + images.test.count) / Evaluator.batch + 1
     for model in evaluated {
-      programs.append((try attempt { () throws(ShapeError) in try Evaluator.program(model, recipe.task) }, batches))
+      let images = recipe.images(of: model.layout.block)
+      programs.append((try attempt { () throws(ShapeError) in try Evaluator.program(model, images) }, batches))
     }
     return programs
   }
@@ -182,7 +193,8 @@ package struct StoredModel: Sendable {
   package let recipe: Recipe
   package let block: String
   package let step: Int
-  private let model: VisionTransformer
+  private let seed: UInt64
+  private let model: Classifier
   private let values: [Float]
 
   package init(reading path: String) throws(RunError) {
@@ -191,13 +203,11 @@ package struct StoredModel: Sendable {
     let recipe = try attempt { () throws(RecipeError) in try Recipe(file: "recipe in \(path)", text: description.recipe)
     }
     let block = description.block
-    switch block {
-    case "meta": model = recipe.meta()
-    case "teacher": model = recipe.teacher()
-    case "student", "scratch", "long", "alone": model = recipe.student(block: block)
-    default:
+    guard let model = recipe.classifier(block) else {
       throw RunError("\(path) holds '\(block)', a module or unfinished state; only whole models can be evaluated")
     }
+    self.model = model
+    seed = description.seed
     values = try Checkpoint.values(model.layout) { (file, $0) }
     self.recipe = recipe
     self.block = block
@@ -205,6 +215,7 @@ package struct StoredModel: Sendable {
   }
 
   package func evaluator(on device: Device, choices: Choices = .defaults) throws(RunError) -> Evaluator {
-    try Evaluator(model, values: values, task: recipe.task, device: device, choices: choices)
+    try Evaluator(
+      model, values: values, task: recipe.images(of: block), seed: seed, device: device, choices: choices)
   }
 }

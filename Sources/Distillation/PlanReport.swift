@@ -9,7 +9,6 @@ import Ops
 package struct PlanReport: Sendable {
   package struct Model: Sendable {
     package let block: String
-    package let blocks: Int
     package let parameters: Int
   }
 
@@ -35,14 +34,11 @@ package struct PlanReport: Sendable {
     _ recipe: Recipe, traits: DeviceTraits, choices: Choices = .defaults, rate: Double?
   ) throws(RunError) {
     let pairs = Array(0..<recipe.pairs)
-    func model(_ model: VisionTransformer) -> Model {
-      Model(
-        block: model.layout.block, blocks: model.stages.reduce(0) { $0 + $1.blockCount },
-        parameters: model.layout.elements)
-    }
-    models =
-      [model(recipe.meta()), model(recipe.teacher())] + pairs.map { model(recipe.teacherModule($0)) }
-      + [model(recipe.student(block: "student"))] + pairs.map { model(recipe.studentModule($0, block: "student")) }
+    let layouts =
+      [recipe.meta().layout, recipe.teacher().layout] + pairs.map { recipe.teacherModule($0).layout }
+      + [recipe.student.whole(block: "student", dropPath: 0).model.layout]
+      + pairs.map { recipe.student.module($0, block: "student", settings: recipe.settings(.m2mKD)).layout }
+    models = layouts.map { Model(block: $0.block, parameters: $0.elements) }
     let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
     var tasks: [Task] = []
     for phase in phases {
@@ -53,9 +49,9 @@ package struct PlanReport: Sendable {
       tasks.append(
         Task(
           name: task.name, steps: task.settings.steps, images: task.settings.batch * task.settings.accumulate,
-          trained: task.trained.reduce(0) { $0 + $1.model.layout.elements }, dispatches: layout.dispatchCount,
+          trained: task.trained.reduce(0) { $0 + $1.layout.elements }, dispatches: layout.dispatchCount,
           flops: flops, arenaBytes: layout.bytes,
-          modelBytes: task.units.reduce(0) { $0 + ModuleState.bytes($1.model.layout, isTrained: $1.isTrained) },
+          modelBytes: task.units.reduce(0) { $0 + ModuleState.bytes($1.layout, isTrained: $1.isTrained) },
           seconds: rate.map { Double(task.settings.steps) * Double(flops) / ($0 * PlanReport.fractionOfMatmulRate) }))
     }
     self.tasks = tasks
@@ -67,8 +63,7 @@ package struct PlanReport: Sendable {
   package var text: String {
     var lines = ["models"]
     for model in models {
-      lines.append(
-        "  \(pad(model.block, 12)) \(pad("\(model.blocks) blocks", 10)) \(count(model.parameters)) parameters")
+      lines.append("  \(pad(model.block, 12)) \(count(model.parameters)) parameters")
     }
     lines.append("tasks")
     for task in tasks {

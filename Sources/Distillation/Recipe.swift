@@ -15,7 +15,9 @@ package struct Recipe: Sendable {
   package let width: TransformerWidth
   package let metaDepths: [Int]
   package let teacherDepths: [Int]
-  package let student: StudentSettings
+  package let student: any Student
+  /// What the whole student is trained and evaluated on; the teaching data unless the recipe says otherwise.
+  package let target: (data: DataSettings, task: ImageTask)
   package let optimizer: OptimizerSettings
   package let labelSmoothing: Double
   package let phases: [PhaseName: PhaseSettings]
@@ -39,6 +41,16 @@ package struct DataSettings: Sendable {
   package enum Kind: String, Sendable, CaseIterable {
     case fashionMNIST = "fashion-mnist"
     case imageNet = "imagenet"
+    case tinyImageNet = "tiny-imagenet"
+
+    /// The published size of the training set.
+    var count: Int {
+      switch self {
+      case .fashionMNIST: 60_000
+      case .imageNet: 1_281_167
+      case .tinyImageNet: 100_000
+      }
+    }
   }
 
   package let kind: Kind
@@ -46,18 +58,8 @@ package struct DataSettings: Sendable {
   /// Training images set aside to choose by.
   package let validation: Int
 
-  /// Images left to train on, by the published sizes of the sets.
-  package var trainingImages: Int {
-    (kind == .fashionMNIST ? 60_000 : 1_281_167) - validation
-  }
-}
-
-package struct StudentSettings: Sendable {
-  package let width: TransformerWidth
-  package let depths: [Int]
-  package let experts: BlockOptions.Experts
-  /// Keep the stitches between modules in the assembled student. The paper drops them by default.
-  package let keepsStitches: Bool
+  /// Images left to train on.
+  package var trainingImages: Int { kind.count - validation }
 }
 
 package struct OptimizerSettings: Sendable {
@@ -91,6 +93,10 @@ package struct PhaseSettings: Sendable {
   /// Largest global gradient norm, nil for no clipping.
   package let clip: Double?
   package let dropPath: Double
+  /// Replaces the optimiser's; nil takes that.
+  package let weightDecay: Double?
+  /// Whether vectors, biases and latents decay too.
+  package let decaysAll: Bool
 
   package func learningRate(step: Int) -> Double { schedule((step - 1) / stepsPerUnit) }
 
@@ -100,7 +106,7 @@ package struct PhaseSettings: Sendable {
       schedule: LearningRate(
         base: rate, warmupFrom: schedule.warmupFrom, minimum: schedule.minimum,
         warmup: min(steps, schedule.warmup * stepsPerUnit), total: steps),
-      clip: clip, dropPath: dropPath)
+      clip: clip, dropPath: dropPath, weightDecay: weightDecay, decaysAll: decaysAll)
   }
 }
 
@@ -121,27 +127,18 @@ extension Recipe {
     }
     let data = try reader.section("data", DataSettings.init)
     self.data = data
-    let (task, validImage) = try reader.section("image") { (image) throws(RecipeError) in
-      let size = try image.int("size", in: 1...4096)
-      let patch = try image.int("patch", in: 1...size)
-      guard size % patch == 0 else { throw image.error("patch", "\(patch) does not divide the image size \(size)") }
-      let channels = try image.int("channels", in: 1...4)
-      let mean = try image.doubles("mean")
-      let std = try image.doubles("std")
-      guard mean.count == channels else { throw image.error("mean", "\(mean.count) values for \(channels) channels") }
-      guard std.count == channels, std.allSatisfy({ $0 > 0 }) else {
-        throw image.error("std", "needs \(channels) positive values")
-      }
-      let classes = try image.int("classes", in: 2...1_000_000)
-      return (
-        ImageTask(
-          size: size, channels: channels, patch: patch, classes: classes,
-          normalization: .init(mean: mean.map { Float($0) }, std: std.map { Float($0) })),
-        data.kind != .fashionMNIST || (size == 28 && channels == 1 && classes == 10)
-      )
-    }
+    let task = try reader.section("image") { (image) throws(RecipeError) in try ImageTask(image, of: data.kind) }
     self.task = task
-    guard validImage else { throw reader.error("image", "fashion-mnist has 28x28 images, 1 channel and 10 classes") }
+    var target = (data: data, task: task)
+    if reader.has("target") {
+      target = try reader.section("target") { (reader) throws(RecipeError) in
+        let data = try reader.section("data", DataSettings.init)
+        return (
+          data, try reader.section("image") { (image) throws(RecipeError) in try ImageTask(image, of: data.kind) }
+        )
+      }
+    }
+    self.target = target
     let deviation = try reader.section("initialization") { (s) throws(RecipeError) in
       (linear: try s.double("linear_std", 0.02), experts: try s.choice("experts", ExpertFanIn.fastmoe))
     }
@@ -150,14 +147,20 @@ extension Recipe {
     (width, teacherDepths) = try reader.section("teacher") { (teacher) throws(RecipeError) in
       (try TransformerWidth(teacher, deviation.linear), try teacher.depths("depths", modules: metaDepths.count))
     }
-    student = try reader.section("student") { (s) throws(RecipeError) in
-      let width = try TransformerWidth(s, deviation.linear)
-      let count = try s.int("experts", in: 1...4096)
-      let perToken = try s.int("experts_per_token", 2, in: 1...min(8, count))
-      return StudentSettings(
-        width: width, depths: try s.depths("depths", modules: metaDepths.count),
-        experts: .init(count: count, perToken: perToken, fanIn: deviation.experts),
-        keepsStitches: try s.bool("keep_stitches", false))
+    let features = width.features
+    student = try reader.section("student") { (s) throws(RecipeError) -> any Student in
+      switch try s.choice("kind", StudentKind.experts) {
+      case .experts:
+        guard target.task == task else {
+          throw s.error("kind", "only a circuit can be trained end to end on other images than its modules")
+        }
+        return try VisionMoE(
+          s, images: task, modules: metaDepths.count, stitch: features, linear: deviation.linear,
+          experts: deviation.experts)
+      case .circuit:
+        return try AttentiveCircuit(
+          s, modules: metaDepths.count, stitch: features, taught: task, target: target.task)
+      }
     }
     optimizer = try reader.section("optimizer") { (o) throws(RecipeError) in
       OptimizerSettings(
@@ -176,7 +179,7 @@ extension Recipe {
               alpha: try phase.double("alpha", 0.5, in: 0...1),
               tau: try phase.double("temperature", 1, in: 1e-3...1e3))
           }
-          return try PhaseSettings(phase, trainingImages: data.trainingImages)
+          return try PhaseSettings(phase, trainingImages: (name == .e2e ? target.data : data).trainingImages)
         }
       }
       return phases
@@ -197,7 +200,7 @@ extension Recipe {
 
 extension RecipeReader {
   /// - Parameter modules: how many there are to be; nil leaves it open.
-  fileprivate func depths(_ key: String, modules: Int? = nil) throws(RecipeError) -> [Int] {
+  func depths(_ key: String, modules: Int? = nil) throws(RecipeError) -> [Int] {
     let depths = try ints(key)
     guard !depths.isEmpty, depths.allSatisfy({ $0 > 0 }) else {
       throw error(key, "needs one positive number of blocks per module, found \(depths)")
@@ -258,6 +261,51 @@ extension PhaseSettings {
       warmup: try reader.int("warmup", 0), total: units)
     clip = try reader.optionalDouble("clip", in: 1e-12...1e12)
     dropPath = try reader.double("drop_path", 0, in: 0...0.99)
+    weightDecay = try reader.optionalDouble("weight_decay", in: 0...1e3)
+    decaysAll = try reader.bool("decay_all", false)
+  }
+}
+
+/// What a student is made of, as recipes name it.
+private enum StudentKind: String, CaseIterable {
+  case experts, circuit
+}
+
+extension VisionMoE {
+  fileprivate init(
+    _ reader: RecipeReader, images: ImageTask, modules: Int, stitch: Int, linear: Double, experts fanIn: ExpertFanIn
+  ) throws(RecipeError) {
+    self.images = images
+    self.stitch = stitch
+    width = try TransformerWidth(reader, linear)
+    let count = try reader.int("experts", in: 1...4096)
+    experts = .init(
+      count: count, perToken: try reader.int("experts_per_token", 2, in: 1...min(8, count)), fanIn: fanIn)
+    depths = try reader.depths("depths", modules: modules)
+    keepsStitches = try reader.bool("keep_stitches", false)
+  }
+}
+
+extension ImageTask {
+  fileprivate init(_ image: RecipeReader, of kind: DataSettings.Kind) throws(RecipeError) {
+    let size = try image.int("size", in: 1...4096)
+    let patch = try image.int("patch", in: 1...size)
+    guard size % patch == 0 else { throw image.error("patch", "\(patch) does not divide the image size \(size)") }
+    let channels = try image.int("channels", in: 1...4)
+    let mean = try image.doubles("mean")
+    let std = try image.doubles("std")
+    guard mean.count == channels else { throw image.error("mean", "\(mean.count) values for \(channels) channels") }
+    guard std.count == channels, std.allSatisfy({ $0 > 0 }) else {
+      throw image.error("std", "needs \(channels) positive values")
+    }
+    let classes = try image.int("classes", in: 2...1_000_000)
+    guard kind != .fashionMNIST || size >= 28 && size <= 64 && size % 2 == 0 && channels == 1 && classes == 10 else {
+      throw image.error(
+        "size", "fashion-mnist has 28x28 images (an even size up to 64 pads them), 1 channel and 10 classes")
+    }
+    self.init(
+      size: size, channels: channels, patch: patch, classes: classes,
+      normalization: .init(mean: mean.map { Float($0) }, std: std.map { Float($0) }))
   }
 }
 

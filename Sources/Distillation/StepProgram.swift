@@ -22,7 +22,7 @@ package struct StepProgram: Sendable {
     let graph = Graph()
     let settings = task.settings
     let state = StepState.input(in: graph)
-    let image = recipe.task
+    let image = task.images
     var gradients: [String: [Value?]] = [:]
     var sums: [String: [Value]] = [:]
     var blocks: [String] = []
@@ -32,13 +32,14 @@ package struct StepProgram: Sendable {
         images: graph.input(
           StepProgram.images(micro), [settings.batch, image.channels, image.size, image.size], .u8),
         labels: graph.input(StepProgram.labels(micro), [settings.batch], .u32), state: state,
-        labelSmoothing: recipe.labelSmoothing)
+        labelSmoothing: recipe.labelSmoothing, micro: micro)
       let objectives = try task.objectives(step)
       blocks = objectives.map(\.block)
       for objective in objectives {
         let parameters = StepProgram.layout(objective.block, task).parameters.map(graph.parameter)
-        let share =
+        var share =
           settings.accumulate == 1 ? objective.loss : try objective.loss.scaled(by: 1 / Float(settings.accumulate))
+        if let penalty = objective.penalty { share = try share.sum() + penalty }
         let new = try graph.gradients(of: share, withRespectTo: parameters)
         var terms = [share]
         for rows in [objective.base, objective.distillation] {
@@ -47,7 +48,7 @@ package struct StepProgram: Sendable {
         if let earlier = gradients[objective.block], let earlierSums = sums[objective.block] {
           gradients[objective.block] = try StepProgram.added(earlier, new)
           var totals: [Value] = []
-          for (a, b) in zip(earlierSums, terms) { totals.append(try a + b) }
+          for (a, b) in zip(earlierSums, terms) { totals.append(try StepProgram.total(a, b)) }
           sums[objective.block] = totals
         } else {
           gradients[objective.block] = new
@@ -62,8 +63,9 @@ package struct StepProgram: Sendable {
       results.append(
         try graph.adamW(
           block: block, parameters: layout.parameters, count: layout.count, gradients: gradients[block] ?? [],
-          decays: \.decays, beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2, eps: recipe.optimizer.eps,
-          weightDecay: recipe.optimizer.weightDecay, maxNorm: settings.clip, state: state))
+          decays: { settings.decaysAll || $0.decays }, beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2,
+          eps: recipe.optimizer.eps,
+          weightDecay: settings.weightDecay ?? recipe.optimizer.weightDecay, maxNorm: settings.clip, state: state))
     }
     self.blocks = blocks
     program = Program(graph, results: results)
@@ -74,7 +76,12 @@ package struct StepProgram: Sendable {
     guard let unit = task.trained.first(where: { $0.block == block }) else {
       preconditionFailure("\(task.name) has an objective for \(block), which it does not train")
     }
-    return unit.model.layout
+    return unit.layout
+  }
+
+  /// Rows, or rows that are summed already where one of both is.
+  private static func total(_ a: Value, _ b: Value) throws(ShapeError) -> Value {
+    a.shape == b.shape ? try a + b : try a.sum() + b.sum()
   }
 
   private static func added(_ a: [Value?], _ b: [Value?]) throws(ShapeError) -> [Value?] {
@@ -88,8 +95,8 @@ package struct StepProgram: Sendable {
 
 extension Parameter {
   /// Weight decay acts on matrices: not on vectors, biases, positions or the class token. An expert's bias is stored as
-  /// (1, F), so the name decides there.
+  /// (1, F), so the name decides there; single numbers, which are stored without an axis, decay as published.
   package var decays: Bool {
-    shape.rank > 1 && !name.hasSuffix("bias") && name != "pos_embed" && name != "cls_token"
+    storedShape.rank != 1 && !name.hasSuffix("bias") && name != "pos_embed" && name != "cls_token"
   }
 }

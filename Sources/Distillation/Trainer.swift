@@ -79,11 +79,15 @@ package struct Trainer: Sendable {
         profiling: self.profile != nil && device.plan.hasTimestamps)
     }
 
+    let consultant = try task.consultation.map { (consultation) throws(RunError) in
+      try Consultant(consultation, blocks: blocks, frozen: task.frozen, device: device, choices: choices)
+    }
+
     let settings = task.settings
     let profile = self.profile?.task(task.name, from: first, layout: layout)
     reporter.begin(
       task: task.name, steps: settings.steps, from: first,
-      parameters: task.trained.reduce(0) { $0 + $1.model.layout.elements })
+      parameters: task.trained.reduce(0) { $0 + $1.layout.elements })
     let batches = try self.batches(task, from: first, profile)
     defer { batches.cancel() }
     let begin = ContinuousClock.now
@@ -108,7 +112,7 @@ package struct Trainer: Sendable {
         let rows = rows(task, step: number, blocks: step.blocks, values)
         guard values.allSatisfy(\.isFinite) else {
           try write()
-          throw try diagnose(task, step, at: number, rows, blocks: blocks)
+          throw try diagnose(task, step, at: number, rows, blocks: blocks, consultant)
         }
         unwritten += rows
         if unwritten.count >= Trainer.rowsTogether { try write() }
@@ -121,12 +125,15 @@ package struct Trainer: Sendable {
       let stepping = profile?.begin()
       let batch = try attempt { () throws(any Error) in try batches.next() }
       profile?.end("batch", stepping, step: number)
+      // What it reads is what the step before left.
+      if consultant != nil { try collect(downTo: 0) }
+      let answers = try attempt(task.name) { () throws(VulkanError) in try consultant?.inputs() ?? [:] }
       host.start()
       let submitting = profile?.begin()
       let run = try attempt("\(task.name), step \(number)") { () throws(VulkanError) in
         try plan.run(profiled: profile?.steps.contains(number) ?? false) {
           let feeding = profile?.begin()
-          feed($0, batch, step: number, settings)
+          feed($0, batch, answers, step: number, settings)
           profile?.end("feed", feeding, step: number)
         }
       }
@@ -152,8 +159,9 @@ package struct Trainer: Sendable {
     row.hostMilliseconds = 1e3 * host.seconds / Double(max(1, settings.steps - first + 1))
     // The row first: a task whose checkpoints are all there counts as done.
     try attempt { () throws(StorageError) in try directory.metrics.append(row) }
-    for module in modules where trained.contains(module.layout.block) {
-      try save(module, step: settings.steps)
+    for (unit, module) in zip(task.units, modules) where unit.isTrained {
+      let kept = zip(task.units, modules).filter { $0.0.keptWith == unit.block }.map(\.1)
+      try save(module, with: kept, step: settings.steps)
     }
     removeState(of: task)
     reporter.end(task: task.name, row: row)
@@ -178,7 +186,10 @@ package struct Trainer: Sendable {
     }
   }
 
-  private func feed(_ feed: Plan.Feed, _ batch: ImageBatch, step: Int, _ settings: PhaseSettings) {
+  private func feed(
+    _ feed: Plan.Feed, _ batch: ImageBatch, _ answers: [String: [UInt32]], step: Int, _ settings: PhaseSettings
+  ) {
+    for (name, words) in answers { feed.set(name, words[...]) }
     let pixels = batch.images.count / settings.accumulate
     for micro in 0..<settings.accumulate {
       feed.set(StepProgram.images(micro), batch.images[micro * pixels..<(micro + 1) * pixels])
@@ -214,7 +225,8 @@ package struct Trainer: Sendable {
   /// The optimiser keeps parameters as they were before the first non-finite gradient, so the step can be repeated op by
   /// op to find where it began.
   private func diagnose(
-    _ task: TrainingTask, _ step: StepProgram, at number: Int, _ rows: [MetricsRow], blocks: [String: Buffer]
+    _ task: TrainingTask, _ step: StepProgram, at number: Int, _ rows: [MetricsRow], blocks: [String: Buffer],
+    _ consultant: Consultant?
   ) throws(RunError) -> RunError {
     let found = try attempt { () throws(any Error) -> String? in
       try device.waitIdle()
@@ -223,7 +235,8 @@ package struct Trainer: Sendable {
       let source = try batches(task, from: number)
       defer { source.cancel() }
       let batch = try source.next()
-      let run = try plan.run { feed($0, batch, step: number, task.settings) }
+      let answers = try consultant?.inputs() ?? [:]
+      let run = try plan.run { feed($0, batch, answers, step: number, task.settings) }
       try run.ticket.wait()
       for node in step.unfused.nodes {
         for output in node.outputs where step.unfused.types[output].dtype == .f32 {
@@ -262,11 +275,13 @@ package struct Trainer: Sendable {
     try? FileManager.default.removeItem(atPath: directory.state(task.name))
   }
 
-  private func save(_ module: ModuleState, step: Int) throws(RunError) {
+  /// - Parameter kept: what is not trained and has no checkpoint of its own.
+  private func save(_ module: ModuleState, with kept: [ModuleState], step: Int) throws(RunError) {
     try attempt { () throws(any Error) in
-      let values = try module.contents(device: device)
+      var tensors: [Checkpoint.Tensor] = []
+      for state in [module] + kept { tensors += Checkpoint.tensors(state.layout, try state.contents(device: device)) }
       try Safetensors.write(
-        Checkpoint.tensors(module.layout, values), metadata: description(module.layout.block, step).metadata,
+        tensors, metadata: description(module.layout.block, step).metadata,
         to: directory.checkpoint(module.layout.block))
     }
   }
@@ -295,7 +310,7 @@ package struct Trainer: Sendable {
   private func load(
     _ unit: TrainingTask.Unit, state: (file: Safetensors, step: Int)?
   ) throws(RunError) -> ModuleState {
-    let layout = unit.model.layout
+    let layout = unit.layout
     let values: [Float]
     var moments: (first: [Float], second: [Float])?
     if unit.isTrained, let state {
@@ -313,17 +328,21 @@ package struct Trainer: Sendable {
   }
 
   private func values(_ layout: ParameterLayout, from origin: TrainingTask.Origin) throws(RunError) -> [Float] {
+    func fresh(_ stream: String, _ fill: TrainingTask.Origin.Fill?) throws(RunError) -> [Float] {
+      var values = layout.initialValues(seed: seed, stream: stream)
+      try fill?(&values, seed)
+      return values
+    }
     switch origin {
-    case .fresh(let stream): return layout.initialValues(seed: seed, stream: stream)
+    case .fresh(let stream, let fill): return try fresh(stream, fill)
     case .checkpoint(let block):
       let file = try required(block)
       return try Checkpoint.values(layout) { (file, $0) }
-    case .modules(let block):
+    case .modules(let block, let count, let part, let stream, let fill):
       var files: [Safetensors] = []
-      for pair in 0..<recipe.pairs { files.append(try required("\(block).\(pair)")) }
-      return try Checkpoint.values(layout) { name in
-        let part = Checkpoint.module(of: name)
-        return (files[part.module], part.name)
+      for module in 0..<count { files.append(try required("\(block).\(module)")) }
+      return try Checkpoint.values(layout, startingAt: try fresh(stream, fill)) { name in
+        part(name).map { (files[$0.module], $0.name) }
       }
     }
   }

@@ -8,21 +8,34 @@ import Ops
 package struct TrainingTask: Sendable {
   /// One model in device memory.
   package struct Unit: Sendable {
-    package let model: VisionTransformer
+    package let layout: ParameterLayout
     package let isTrained: Bool
     package let origin: Origin
+    /// The trained block whose checkpoint keeps this one's values too; nil for what has a checkpoint of its own.
+    package let keptWith: String?
 
-    package var block: String { model.layout.block }
+    package init(_ layout: ParameterLayout, isTrained: Bool, origin: Origin, keptWith: String? = nil) {
+      self.layout = layout
+      self.isTrained = isTrained
+      self.origin = origin
+      self.keptWith = keptWith
+    }
+
+    package var block: String { layout.block }
   }
 
   /// Where a model's values come from when its task begins.
-  package enum Origin: Sendable, Hashable {
+  package enum Origin: Sendable {
+    /// Starting values that the initializers do not know.
+    package typealias Fill = @Sendable (_ values: inout [Float], _ seed: UInt64) throws(RunError) -> Void
+
     /// Initialised from the seed, by the random streams of the block named here.
-    case fresh(as: String)
+    case fresh(as: String, fill: Fill? = nil)
     /// The checkpoint of this name.
     case checkpoint(String)
-    /// Module i from the checkpoint `name.i`.
-    case modules(String)
+    /// Module i from the checkpoint `name.i`; what `part` knows no place for starts afresh.
+    case modules(
+      String, count: Int, part: @Sendable (String) -> Classifier.Part?, freshAs: String, fill: Fill? = nil)
   }
 
   /// Names the progress, the metrics and the state file.
@@ -31,7 +44,25 @@ package struct TrainingTask: Sendable {
   package let dataStream: String
   package let settings: PhaseSettings
   package let units: [Unit]
+  /// The images that it reads.
+  package let images: ImageTask
+  /// What the host works out before each step; nil for most tasks.
+  package let consultation: Consultation?
   package let objectives: @Sendable (StepGraph) throws(ShapeError) -> [Objective]
+
+  package init(
+    name: String, dataStream: String, settings: PhaseSettings, units: [Unit], images: ImageTask,
+    consultation: Consultation? = nil,
+    objectives: @escaping @Sendable (StepGraph) throws(ShapeError) -> [Objective]
+  ) {
+    self.name = name
+    self.dataStream = dataStream
+    self.settings = settings
+    self.units = units
+    self.images = images
+    self.consultation = consultation
+    self.objectives = objectives
+  }
 
   package var trained: [Unit] { units.filter(\.isTrained) }
   /// Blocks that the task only reads.
@@ -45,7 +76,7 @@ extension TrainingTask {
   /// Before anything is allocated: what the task needs against what the device has.
   /// - Parameter layout: of the task's step.
   func checkMemory(_ layout: PlanLayout, on device: Device) throws(RunError) {
-    let models = units.reduce(0) { $0 + ModuleState.bytes($1.model.layout, isTrained: $1.isTrained) }
+    let models = units.reduce(0) { $0 + ModuleState.bytes($1.layout, isTrained: $1.isTrained) }
     let needed = layout.bytes + models
     let available = device.memoryAvailable
     guard needed <= available else {
@@ -63,10 +94,12 @@ package struct StepGraph {
   package let labels: Value  // (B) class indices
   package let state: Value
   package let labelSmoothing: Double
+  /// Which of the step's micro-batches.
+  package let micro: Int
 
-  /// A pass through the graph whose random numbers are named `stream`.
+  /// A pass through the graph whose random numbers are named `stream`; those of each micro-batch are its own.
   package func pass(_ stream: String, training: Bool) -> Forward {
-    Forward(graph, training: training, state: state, stream: stream)
+    Forward(graph, training: training, state: state, stream: micro == 0 ? stream : "\(stream), part \(micro)")
   }
 }
 
@@ -76,6 +109,8 @@ package struct Objective {
   package let loss: Value
   package let base: Value
   package let distillation: Value
+  /// What the parameters alone add to a step's loss, [1].
+  package var penalty: Value?
 }
 
 extension StepGraph {

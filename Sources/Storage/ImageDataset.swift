@@ -63,6 +63,27 @@ package struct ImageDataset: Sendable {
     return ImageBatch(images: images, labels: indices.map { UInt32(labels[samples[$0]]) })
   }
 
+  /// The images in the middle of larger, black ones.
+  /// - Parameter size: of both sides; no smaller than they are, by an even number.
+  package func padded(to size: Int) throws(StorageError) -> ImageDataset {
+    guard size != height || size != width else { return self }
+    guard size >= height, size >= width, (size - height) % 2 == 0, (size - width) % 2 == 0 else {
+      throw .invalid("\(name): images of \(height) x \(width) cannot be padded evenly to \(size) x \(size)")
+    }
+    let (top, left) = ((size - height) / 2, (size - width) / 2)
+    var padded = [UInt8](repeating: 0, count: labels.count * channels * size * size)
+    for plane in 0..<labels.count * channels {
+      for y in 0..<height {
+        let (from, to) = ((plane * height + y) * width, (plane * size + top + y) * size + left)
+        padded.replaceSubrange(to..<to + width, with: pixels[from..<from + width])
+      }
+    }
+    var larger = try ImageDataset(
+      name: name, channels: channels, height: size, width: size, classes: classes, pixels: padded, labels: labels)
+    larger.samples = samples
+    return larger
+  }
+
   /// Holds back `validation` samples, drawn by `seed` alone; both views keep the order of this one.
   package func split(
     validation: Int, seed: UInt64

@@ -17,7 +17,9 @@ import Testing
 
     let demo = try Self.shipped("fashion-vmoe.yml")
     #expect(demo.settings(.m2mKD).steps == 300 && demo.settings(.m2mKD).learningRate(step: 21) > 2.9e-3)
-    #expect(demo.distillation.alpha == 0.5 && demo.student.keepsStitches && demo.data.trainingImages == 55_000)
+    #expect(
+      demo.distillation.alpha == 0.5 && (demo.student as? VisionMoE)?.keepsStitches == true
+        && demo.data.trainingImages == 55_000)
 
     // Epochs of 1,281,167 images in effective batches of 2048; the rate is scaled from 512 to that.
     let paper = try Self.shipped("vmoe-base-imagenet.yml").settings(.pt)

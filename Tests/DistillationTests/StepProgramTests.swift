@@ -105,8 +105,10 @@ import Testing
     #expect(recipe.teacher().layout.elements == 304_326_632)
     let modules = (0..<4).map { recipe.teacherModule($0).layout.elements }
     #expect(modules.reduce(0, +) == 304_326_632)
-    let student = recipe.student(block: "student").layout.elements
-    let stitched = (0..<4).map { recipe.studentModule($0, block: "student").layout.elements }.reduce(0, +)
+    let student = recipe.student.whole(block: "student", dropPath: 0).model.layout.elements
+    let stitched = (0..<4).map {
+      recipe.student.module($0, block: "student", settings: recipe.settings(.m2mKD)).layout.elements
+    }.reduce(0, +)
     // Each of the six stitches: norm of its input, and a matrix with bias between 1024 and 768.
     #expect(stitched - student == 3 * (2 * 1024 + 1024 * 768 + 768) + 3 * (2 * 768 + 768 * 1024 + 1024))
     let layout = PlanLayout(try StepProgram(PT().task(recipe), recipe: recipe).program, traits: DeviceTraits())
@@ -128,7 +130,7 @@ import Testing
         try StepProgram(task, recipe: recipe).program, traits: DeviceTraits(), frozen: task.frozen)
       let numbers = [
         layout.program.nodes.count, layout.dispatchCount, barriers(layout), layout.arenaBytes, layout.feedBytes,
-        task.trained.reduce(0) { $0 + $1.model.layout.elements },
+        task.trained.reduce(0) { $0 + $1.layout.elements },
       ]
       lines.append("\(task.name) " + numbers.map(String.init).joined(separator: " "))
     }
@@ -196,7 +198,7 @@ extension OnDevice {
       let recipe = try TinyRecipe(eps: "1.0e-3", dropPath: "0.3", clip: "0.5").recipe()
       let task = E2E(start: .scratch).task(recipe)
       let step = try StepProgram(task, recipe: recipe)
-      let model = task.units[0].model
+      let model = task.units[0]
       let device = try TestDevice.shared.get()
       let batch = tinyImages.batch(Array(0..<8))
       func run(_ program: Program) throws -> (results: [Float], values: [Float]) {

@@ -60,12 +60,12 @@ package struct CircuitStudent: Sendable {
   package struct Latents {
     /// (1, code)
     package let codes: Value
-    /// (B, 1, state); a mediator's receivers are the tokens it is given.
-    package let states: Value
+    /// (B, 1, state); nil for a mediator, whose receivers are the tokens it is given.
+    package let states: Value?
     /// (B, 1), for the read-out. With one latent it has no effect.
     package let noise: Value?
 
-    package init(codes: Value, states: Value, noise: Value? = nil) {
+    package init(codes: Value, states: Value?, noise: Value? = nil) {
       self.codes = codes
       self.states = states
       self.noise = noise
@@ -76,13 +76,15 @@ package struct CircuitStudent: Sendable {
   package func callAsFunction(_ input: Value, _ latents: Latents, _ forward: Forward) throws(ShapeError) -> Value {
     let x = try preStitch?(input, forward) ?? input
     let codes = latents.codes
+    // A mediator has no states of its own.
+    let states = latents.states ?? x
     let y: Value
     switch body {
     case .readIn(let tokenizer, let readIn):
-      y = try readIn(latents.states, codes: codes, from: tokenizer(x, forward), forward)
+      y = try readIn(states, codes: codes, from: tokenizer(x, forward), forward)
     case .mediator(let propagator): y = try propagator(x, codes: codes, from: x, senderCodes: codes, forward)
     case .readOut(let readOut, let pooling):
-      let read = try readOut(latents.states, codes: codes, from: x, senderCodes: codes, forward)
+      let read = try readOut(states, codes: codes, from: x, senderCodes: codes, forward)
       let silence = try forward.graph.fill([read.shape[0], read.shape[1]], with: 0)
       y = try pooling(read, noise: latents.noise ?? silence, forward)
     }
