@@ -35,12 +35,12 @@ package struct E2E: Phase {
       name: block == "student" ? "E2E" : "E2E \(block)", dataStream: "E2E", settings: settings,
       units: [.init(student.model.layout, isTrained: true, origin: origin)], images: recipe.target.task,
       consultation: student.penalty?.consultation
-    ) { (step) throws(ShapeError) in
+    ) { (step, record) throws(ShapeError) in
       let pass = step.pass("student", training: true)
       var objective = try step.classification(student.model.logits(step.images, pass), trains: block)
       // Parameters are the same in all parts of a step.
       if step.micro == 0 { objective.penalty = try student.penalty?.value(pass) }
-      return [objective]
+      try record(objective)
     }
   }
 }

@@ -38,6 +38,10 @@ package struct TrainingTask: Sendable {
       String, count: Int, part: @Sendable (String) -> Classifier.Part?, freshAs: String, fill: Fill? = nil)
   }
 
+  /// Records the losses of a step, one after the other: each one's gradients follow it, before the next one takes memory.
+  package typealias Objectives =
+    @Sendable (StepGraph, _ record: (Objective) throws(ShapeError) -> Void) throws(ShapeError) -> Void
+
   /// Names the progress, the metrics and the state file.
   package let name: String
   /// Names the order of the batches: tasks that are compared share it.
@@ -48,12 +52,12 @@ package struct TrainingTask: Sendable {
   package let images: ImageTask
   /// What the host works out before each step; nil for most tasks.
   package let consultation: Consultation?
-  package let objectives: @Sendable (StepGraph) throws(ShapeError) -> [Objective]
+  package let objectives: Objectives
 
   package init(
     name: String, dataStream: String, settings: PhaseSettings, units: [Unit], images: ImageTask,
     consultation: Consultation? = nil,
-    objectives: @escaping @Sendable (StepGraph) throws(ShapeError) -> [Objective]
+    objectives: @escaping Objectives
   ) {
     self.name = name
     self.dataStream = dataStream
