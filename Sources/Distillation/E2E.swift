@@ -32,7 +32,8 @@ package struct E2E: Phase {
     let block = block
     return TrainingTask(
       name: block == "student" ? "E2E" : "E2E \(block)", dataStream: "E2E", settings: settings,
-      units: [.init(model: student, isTrained: true, origin: origin)]
+      units: [.init(model: student, isTrained: true, origin: origin)],
+      imageCount: recipe.data.studentImages
     ) { (step) throws(ShapeError) in
       [try step.classification(student(step.images, step.pass("student", training: true)), trains: block)]
     }

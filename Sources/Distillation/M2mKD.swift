@@ -33,7 +33,8 @@ package struct M2mKD: Phase {
     }
     return TrainingTask(
       name: block == "student" ? "m2mKD" : "m2mKD \(block)", dataStream: "m2mKD", settings: settings,
-      units: [meta] + (teacher.map { [$0] } ?? []) + units
+      units: [meta] + (teacher.map { [$0] } ?? []) + units,
+      imageCount: recipe.data.studentImages
     ) { (step) throws(ShapeError) in
       var frame = MetaFrame(meta.model, step)
       var objectives: [Objective] = []

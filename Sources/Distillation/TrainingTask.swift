@@ -3,6 +3,7 @@ import Graph
 import Models
 import NN
 import Ops
+import Storage
 
 /// A loop over one plan: which models it holds, which of them it trains, and by what losses.
 package struct TrainingTask: Sendable {
@@ -31,6 +32,8 @@ package struct TrainingTask: Sendable {
   package let dataStream: String
   package let settings: PhaseSettings
   package let units: [Unit]
+  /// Training images that the task sees, the first of the balanced order; nil for all.
+  package var imageCount: Int?
   package let objectives: @Sendable (StepGraph) throws(ShapeError) -> [Objective]
 
   package var trained: [Unit] { units.filter(\.isTrained) }
@@ -42,6 +45,12 @@ package struct TrainingTask: Sendable {
 }
 
 extension TrainingTask {
+  /// The images that the task trains on: the same for every seed and for all tasks that see as many.
+  package func images(of all: ImageDataset) throws(StorageError) -> ImageDataset {
+    guard let imageCount else { return all }
+    return try all.balanced(imageCount, seed: 0)
+  }
+
   /// Before anything is allocated: what the task needs against what the device has.
   /// - Parameter layout: of the task's step.
   func checkMemory(_ layout: PlanLayout, on device: Device) throws(RunError) {
