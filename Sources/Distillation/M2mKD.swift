@@ -39,7 +39,7 @@ package struct M2mKD: Phase {
     }
     return TrainingTask(
       name: block == "student" ? "m2mKD" : "m2mKD \(block)", dataStream: "m2mKD", settings: settings,
-      units: units, images: recipe.task
+      units: units, images: recipe.task, imageCount: recipe.data.studentImages
     ) { (step, record) throws(ShapeError) in
       var frame = MetaFrame(meta, step)
       for (pair, module) in zip(pairs, modules) {

@@ -94,7 +94,7 @@ import Testing
       Mistake(
         replacing: "checkpoint_every: 50", by: "checkpoint_evry: 50",
         error:
-          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, image, initialization, label_smoothing, meta, name, optimizer, phases, student, target, teacher)"
+          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, evaluation, image, initialization, label_smoothing, meta, name, optimizer, phases, student, target, teacher)"
       ),
       Mistake(
         replacing: "PT: {steps: 3", by: "PT: {stepz: 3, steps: 3",
@@ -127,6 +127,29 @@ import Testing
       Mistake(
         replacing: "batch: 8, accumulate: 1", by: "batch: 60000, accumulate: 1000",
         error: "x.yml:11: phases.PT.batch: 60000000 images a step, but there are only 1281167 to train on"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, student_images: 1281168",
+        error: "x.yml:2: data.student_images: 1281168 images, but there are only 1281167 to train on"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, student_images: 0",
+        error: "x.yml:2: data.student_images: 0 is not in 1…2147483647"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, student_images: 7",
+        error: "x.yml:14: phases.m2mKD.batch: 8 images a step, but there are only 7 to train on"),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {corruptions: [fog, contrast]}\ncheckpoint_every",
+        error:
+          "x.yml:9: evaluation.corruptions: 'fog' is none of gaussian_noise, shot_noise, impulse_noise, defocus_blur, gaussian_blur, zoom_blur, brightness, contrast, pixelate"
+      ),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {corruptions: [contrast, contrast]}\ncheckpoint_every",
+        error: "x.yml:9: evaluation.corruptions: 'contrast' occurs twice"),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {corruptions: contrast}\ncheckpoint_every",
+        error: "x.yml:9: evaluation.corruptions: expected a list of texts, found 'contrast'"),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {severity: 6}\ncheckpoint_every",
+        error: "x.yml:9: evaluation.severity: 6 is not in 1…5"),
       Mistake(replacing: "meta: {depths", by: "meta: {depths: ]", error: "x.yml:5: not YAML: "),
     ]
   }
