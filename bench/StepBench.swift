@@ -28,7 +28,7 @@ struct StepBench: ParsableCommand {
     let session = try Session(options)
     let rate = try matmulRate(session)
     session.note(String(format: "matmul of 512 x 512 x 512: %.1f GFLOP/s", 1e-9 * rate))
-    let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
+    let phases = recipe.allPhases(pairs: pairs)
     for phase in phases where self.phase == nil || phase.name == self.phase {
       try measure(phase.task(recipe), recipe, matmulRate: rate, session)
     }
