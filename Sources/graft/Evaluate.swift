@@ -14,7 +14,7 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let model = try StoredModel(reading: checkpoint)
-    let device = try options.open()
+    let device = try options.open(tuning.width)
     let data = try ImageDataset.fashionMNIST(directory: model.recipe.data.directory, split: .test)
       .padded(to: model.recipe.images(of: model.block).size)
     let result = try model.evaluator(on: device, choices: tuning.choices(on: device)).run(over: data)
