@@ -85,7 +85,7 @@ package struct ControlSettings: Sendable {
 package struct PhaseSettings: Sendable {
   package let batch: Int
   /// Micro-batches per optimiser step.
-  package let accumulate: Int
+  package internal(set) var accumulate: Int
   package let steps: Int
   /// Steps per unit of the schedule: 1 where the recipe counts steps, those of an epoch where it counts epochs.
   package let stepsPerUnit: Int

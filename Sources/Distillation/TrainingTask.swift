@@ -64,6 +64,15 @@ package struct TrainingTask: Sendable {
     self.objectives = objectives
   }
 
+  /// The task with another number of micro-batches.
+  func with(accumulate: Int) -> TrainingTask {
+    var settings = settings
+    settings.accumulate = accumulate
+    return TrainingTask(
+      name: name, dataStream: dataStream, settings: settings, units: units, images: images,
+      consultation: consultation, objectives: objectives)
+  }
+
   package var trained: [Unit] { units.filter(\.isTrained) }
   /// Blocks that the task only reads.
   package var frozen: Set<String> { Set(units.filter { !$0.isTrained }.map(\.block)) }

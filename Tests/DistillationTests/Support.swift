@@ -29,6 +29,8 @@ struct TinyRecipe {
   var clip: String?
   var distillation = "soft"
   var checkpointEvery = 50
+  /// The student is a circuit with this regulariser, if any.
+  var circuit: String?
 
   /// Its data set is one that the library cannot read, because tests bring their own images.
   var yaml: String {
@@ -43,7 +45,7 @@ struct TinyRecipe {
       initialization: {linear_std: 0.1, experts: linear}
       meta: {depths: \(meta)}
       teacher: {features: \(features), heads: 2, mlp_ratio: 2, depths: \(teacher)}
-      student: {features: 32, heads: 2, mlp_ratio: 1, depths: \(student), experts: \(experts), keep_stitches: \(keepsStitches)}
+      student: {\(studentYAML)}
       optimizer: {eps: \(eps)}
       checkpoint_every: \(checkpointEvery)
       phases:
@@ -53,6 +55,16 @@ struct TinyRecipe {
         m2mKD: {\(phase), distillation: \(distillation)}
         E2E: {\(phase)}
       """
+  }
+
+  private var studentYAML: String {
+    guard let circuit else {
+      return
+        "features: 32, heads: 2, mlp_ratio: 1, depths: \(student), experts: \(experts), keep_stitches: \(keepsStitches)"
+    }
+    return "kind: circuit, state: 16, code: 12, heads: 2, head_features: 8, capacity: 1, grid_features: 4, inputs: 4, "
+      + "mediators: 6, outputs: 3, signature: 8, prior: {graph: ring-of-cliques, cliques: 3, size: 2, steps: 20}, "
+      + "regularizer: {\(circuit)}"
   }
 
   func recipe() throws -> Recipe { try Recipe(file: "tiny.yml", text: yaml) }
