@@ -91,7 +91,8 @@ package struct Pipeline: Sendable {
     for task in tasks(recipe, selection) {
       _ = try attempt(task.name) { () throws(StorageError) in
         try BatchSampler(
-          count: images.training.count, batch: task.settings.batch * task.settings.accumulate, seed: 0, stream: "")
+          count: try task.images(of: images.training).count, batch: task.settings.batch * task.settings.accumulate,
+          seed: 0, stream: "")
       }
       let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
       try task.checkMemory(PlanLayout(step.program, traits: device.traits, frozen: task.frozen), on: device)
@@ -113,7 +114,8 @@ package struct Pipeline: Sendable {
       }
       evaluated += task.trained.compactMap { recipe.classifier($0.block) }
     }
-    let batches = (images.validation.count + images.test.count) / Evaluator.batch + 1
+    let corrupted = recipe.evaluation.corruptions.count * min(recipe.evaluation.images, images.test.count)
+    let batches = (images.validation.count + images.test.count + corrupted) / Evaluator.batch + 1
     for model in evaluated {
       let images = recipe.images(of: model.layout.block)
       programs.append((try attempt { () throws(ShapeError) in try Evaluator.program(model, images) }, batches))
@@ -148,8 +150,8 @@ package struct Pipeline: Sendable {
     ]
   }
 
-  /// Evaluates every whole model the run has, on validation and test images.
-  package func evaluate() throws(RunError) -> [ResultsTable.Row] {
+  /// Evaluates every whole model the run has, on validation and test images, and on corrupted ones if the recipe names any.
+  package func evaluate() throws(RunError) -> ResultsTable {
     let directory = trainer.directory
     try attempt { () throws(StorageError) in
       try directory.metrics.remove { (row: MetricsRow) in row.event == .evaluation }
@@ -157,6 +159,7 @@ package struct Pipeline: Sendable {
     let tasks = try attempt { () throws(StorageError) in
       try directory.metrics.rows(as: MetricsRow.self).filter { $0.event == .task }
     }
+    let corrupted = try CorruptedTests(recipe.evaluation, images.test)
     var rows: [ResultsTable.Row] = []
     for contestant in Pipeline.contestants where directory.has(contestant.block) {
       guard !trainer.stop.isRaised else { throw RunError(stopped: "stopped before \(contestant.title) was evaluated") }
@@ -165,26 +168,28 @@ package struct Pipeline: Sendable {
       var results: [Evaluation] = []
       for (split, data) in [("validation", images.validation), ("test", images.test)] where data.count > 0 {
         let result = try evaluator.run(over: data)
-        var row = MetricsRow(
-          event: .evaluation, task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
-        row.split = split
-        row.loss = result.loss
-        row.top1 = result.top1
-        row.top5 = result.top5
-        row.images = result.images
+        let row = MetricsRow(
+          result, on: split, task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
         try attempt { () throws(StorageError) in try directory.metrics.append(row) }
         trainer.reporter.evaluated(row)
         results.append(result)
       }
       guard let last = results.last else { continue }
+      let harder = try corrupted.run(evaluator)
+      for result in harder.results {
+        let row = result.row(task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
+        try attempt { () throws(StorageError) in try directory.metrics.append(row) }
+      }
+      if let summary = harder.summary { trainer.reporter.note("\(contestant.block): \(summary)") }
       let own = tasks.filter { contestant.tasks.contains($0.task) }
       rows.append(
         ResultsTable.Row(
           title: contestant.title, validation: results.count > 1 ? results[0] : nil, test: last,
+          corrupted: harder.top1,
           steps: contestant.tasks.compactMap { name in own.last { $0.task == name }?.step },
           seconds: own.reduce(0) { $0 + ($1.seconds ?? 0) }))
     }
-    return rows
+    return ResultsTable(rows, note: corrupted.note)
   }
 }
 

@@ -43,14 +43,25 @@ package struct PlanReport: Sendable {
     var tasks: [Task] = []
     for phase in phases {
       let task = phase.task(recipe)
-      let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
-      let layout = PlanLayout(step.program, traits: traits, choices: choices, frozen: task.frozen)
-      let flops = layout.cost.flops
+      let parts = task.settings.accumulate
+      // Each micro-batch after the second adds what the third adds, and no memory, so three are enough to reckon with.
+      func layout(_ parts: Int) throws(RunError) -> PlanLayout {
+        let task = task.with(accumulate: parts)
+        let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
+        return PlanLayout(step.program, traits: traits, choices: choices, frozen: task.frozen)
+      }
+      let largest = try layout(min(parts, 3))
+      var (flops, dispatches) = (largest.cost.flops, largest.dispatchCount)
+      if parts > 3 {
+        let two = try layout(2)
+        flops += (parts - 3) * (flops - two.cost.flops)
+        dispatches += (parts - 3) * (dispatches - two.dispatchCount)
+      }
       tasks.append(
         Task(
           name: task.name, steps: task.settings.steps, images: task.settings.batch * task.settings.accumulate,
-          trained: task.trained.reduce(0) { $0 + $1.layout.elements }, dispatches: layout.dispatchCount,
-          flops: flops, arenaBytes: layout.bytes,
+          trained: task.trained.reduce(0) { $0 + $1.layout.elements }, dispatches: dispatches,
+          flops: flops, arenaBytes: largest.bytes,
           modelBytes: task.units.reduce(0) { $0 + ModuleState.bytes($1.layout, isTrained: $1.isTrained) },
           seconds: rate.map { Double(task.settings.steps) * Double(flops) / ($0 * PlanReport.fractionOfMatmulRate) }))
     }

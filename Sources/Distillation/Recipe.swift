@@ -23,6 +23,7 @@ package struct Recipe: Sendable {
   package let phases: [PhaseName: PhaseSettings]
   package let distillation: DistillationSettings
   package let controls: ControlSettings
+  package let evaluation: EvaluationSettings
   package let checkpointEvery: Int
 
   /// Modules a model is divided into, and so teaching pairs.
@@ -57,6 +58,8 @@ package struct DataSettings: Sendable {
   package let directory: String
   /// Training images set aside to choose by.
   package let validation: Int
+  /// Training images that the student's phases and their controls see; nil for all.
+  package let studentImages: Int?
 
   /// Images left to train on.
   package var trainingImages: Int { kind.count - validation }
@@ -85,7 +88,7 @@ package struct ControlSettings: Sendable {
 package struct PhaseSettings: Sendable {
   package let batch: Int
   /// Micro-batches per optimiser step.
-  package let accumulate: Int
+  package internal(set) var accumulate: Int
   package let steps: Int
   /// Steps per unit of the schedule: 1 where the recipe counts steps, those of an epoch where it counts epochs.
   package let stepsPerUnit: Int
@@ -179,7 +182,10 @@ extension Recipe {
               alpha: try phase.double("alpha", 0.5, in: 0...1),
               tau: try phase.double("temperature", 1, in: 1e-3...1e3))
           }
-          return try PhaseSettings(phase, trainingImages: (name == .e2e ? target.data : data).trainingImages)
+          let data = name == .e2e ? target.data : data
+          let isStudent = name == .m2mKD || name == .e2e
+          return try PhaseSettings(
+            phase, trainingImages: (isStudent ? data.studentImages : nil) ?? data.trainingImages)
         }
       }
       return phases
@@ -192,6 +198,7 @@ extension Recipe {
         scratchRate: try c.double("scratch_learning_rate", endToEnd),
         longRate: try c.double("long_learning_rate", endToEnd))
     }
+    evaluation = try reader.section("evaluation", EvaluationSettings.init)
     checkpointEvery = try reader.int("checkpoint_every", 50, in: 1...1_000_000)
     try reader.finish()
     yaml = reader.yaml
@@ -230,6 +237,10 @@ extension DataSettings {
     kind = try reader.choice("set")
     directory = try reader.string("directory", kind == .fashionMNIST ? "/usr/share/datasets/fashion-mnist" : nil)
     validation = try reader.int("validation", 5_000, in: 0...50_000)
+    studentImages = reader.has("student_images") ? try reader.int("student_images", in: 1...Int(Int32.max)) : nil
+    if let studentImages, studentImages > trainingImages {
+      throw reader.error("student_images", "\(studentImages) images, but there are only \(trainingImages) to train on")
+    }
   }
 }
 

@@ -33,9 +33,8 @@ package struct StepProgram: Sendable {
           StepProgram.images(micro), [settings.batch, image.channels, image.size, image.size], .u8),
         labels: graph.input(StepProgram.labels(micro), [settings.batch], .u32), state: state,
         labelSmoothing: recipe.labelSmoothing, micro: micro)
-      let objectives = try task.objectives(step)
-      blocks = objectives.map(\.block)
-      for objective in objectives {
+      try task.objectives(step) { (objective) throws(ShapeError) in
+        if micro == 0 { blocks.append(objective.block) }
         let parameters = StepProgram.layout(objective.block, task).parameters.map(graph.parameter)
         var share =
           settings.accumulate == 1 ? objective.loss : try objective.loss.scaled(by: 1 / Float(settings.accumulate))

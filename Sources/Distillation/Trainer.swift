@@ -174,11 +174,12 @@ package struct Trainer: Sendable {
     _ task: TrainingTask, from first: Int, _ profile: TaskProfile? = nil
   ) throws(RunError) -> Prefetcher<ImageBatch> {
     let settings = task.settings
-    let sampler = try attempt { () throws(StorageError) in
-      try BatchSampler(
-        count: training.count, batch: settings.batch * settings.accumulate, seed: seed, stream: task.dataStream)
+    let (images, sampler) = try attempt(task.name) { () throws(StorageError) in
+      let images = try task.images(of: training)
+      let sampler = try BatchSampler(
+        count: images.count, batch: settings.batch * settings.accumulate, seed: seed, stream: task.dataStream)
+      return (images, sampler)
     }
-    let images = self.training
     return Prefetcher(from: first) { step in
       let gathering = profile?.begin()
       defer { profile?.end("gather", gathering, step: step, thread: .prefetch) }

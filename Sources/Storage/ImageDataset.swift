@@ -98,6 +98,23 @@ package struct ImageDataset: Sendable {
     other.samples = samples.indices.filter { held.contains($0) }.map { samples[$0] }
     return (train, other)
   }
+
+  /// `number` samples, as many of each class as of the others, or one more: the first of an order drawn by `seed` in which
+  /// the classes take turns. Fewer are a part of more.
+  package func balanced(_ number: Int, seed: UInt64) throws(StorageError) -> ImageDataset {
+    guard number > 0, number <= count else {
+      throw .invalid("\(name): cannot take \(number) of \(count) samples")
+    }
+    var random = CounterRandom(seed: seed, stream: "balanced order")
+    var seen = [Int](repeating: 0, count: classes)
+    let turns = random.shuffled(count).map { index in
+      seen[label(index)] += 1
+      return (turn: seen[label(index)], label: label(index), index: index)
+    }
+    var part = self
+    part.samples = turns.sorted { ($0.turn, $0.label) < ($1.turn, $1.label) }.prefix(number).map { samples[$0.index] }
+    return part
+  }
 }
 
 package struct ImageBatch: Sendable, Equatable {

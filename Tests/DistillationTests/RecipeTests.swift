@@ -32,6 +32,7 @@ import Testing
   @Test func resolvedRecipeIsTheSameRecipe() throws {
     for recipe in [
       try Self.shipped("fashion-vmoe.yml"), try Self.shipped("vmoe-base-imagenet.yml"), try TinyRecipe().recipe(),
+      try Self.shipped("fashion-nac.yml"), try Self.shipped("nac-planted-tiny-imagenet.yml"),
     ] {
       let again = try Recipe(file: "resolved", text: recipe.yaml)
       #expect(again.yaml == recipe.yaml)
@@ -60,10 +61,12 @@ import Testing
       Mistake(replacing: "name: tiny\n", by: "", error: "x.yml:1: name: is missing (a text)"),
       Mistake(
         replacing: "set: imagenet", by: "set: cifar",
-        error: "x.yml:2: data.set: expected one of fashion-mnist, imagenet, found 'cifar'"),
+        error: "x.yml:2: data.set: expected one of fashion-mnist, imagenet, tiny-imagenet, found 'cifar'"),
       Mistake(
         replacing: "set: imagenet", by: "set: fashion-mnist",
-        error: "x.yml:3: image: fashion-mnist has 28x28 images, 1 channel and 10 classes"),
+        error:
+          "x.yml:3: image.size: fashion-mnist has 28x28 images (an even size up to 64 pads them), 1 channel and 10 classes"
+      ),
       Mistake(replacing: "patch: 4", by: "patch: 3", error: "x.yml:3: image.patch: 3 does not divide the image size 8"),
       Mistake(replacing: "mean: [0.5]", by: "mean: [0.5, 0.5]", error: "x.yml:3: image.mean: 2 values for 1 channels"),
       Mistake(replacing: "std: [0.25]", by: "std: [0]", error: "x.yml:3: image.std: needs 1 positive values"),
@@ -91,12 +94,12 @@ import Testing
       Mistake(
         replacing: "checkpoint_every: 50", by: "checkpoint_evry: 50",
         error:
-          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, image, initialization, label_smoothing, meta, name, optimizer, phases, student, teacher)"
+          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, evaluation, image, initialization, label_smoothing, meta, name, optimizer, phases, student, target, teacher)"
       ),
       Mistake(
         replacing: "PT: {steps: 3", by: "PT: {stepz: 3, steps: 3",
         error:
-          "x.yml:11: phases.PT.stepz: unknown key (known here: accumulate, batch, clip, drop_path, epochs, learning_rate, minimum_rate, scale_learning_rate, steps, warmup, warmup_from)"
+          "x.yml:11: phases.PT.stepz: unknown key (known here: accumulate, batch, clip, decay_all, drop_path, epochs, learning_rate, minimum_rate, scale_learning_rate, steps, warmup, warmup_from, weight_decay)"
       ),
       Mistake(
         replacing: "PT: {steps: 3", by: "PT: {steps: [3]",
@@ -124,12 +127,64 @@ import Testing
       Mistake(
         replacing: "batch: 8, accumulate: 1", by: "batch: 60000, accumulate: 1000",
         error: "x.yml:11: phases.PT.batch: 60000000 images a step, but there are only 1281167 to train on"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, student_images: 1281168",
+        error: "x.yml:2: data.student_images: 1281168 images, but there are only 1281167 to train on"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, student_images: 0",
+        error: "x.yml:2: data.student_images: 0 is not in 1…2147483647"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, student_images: 7",
+        error: "x.yml:14: phases.m2mKD.batch: 8 images a step, but there are only 7 to train on"),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {corruptions: [fog, contrast]}\ncheckpoint_every",
+        error:
+          "x.yml:9: evaluation.corruptions: 'fog' is none of gaussian_noise, shot_noise, impulse_noise, defocus_blur, gaussian_blur, zoom_blur, brightness, contrast, pixelate"
+      ),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {corruptions: [contrast, contrast]}\ncheckpoint_every",
+        error: "x.yml:9: evaluation.corruptions: 'contrast' occurs twice"),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {corruptions: contrast}\ncheckpoint_every",
+        error: "x.yml:9: evaluation.corruptions: expected a list of texts, found 'contrast'"),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {severity: 6}\ncheckpoint_every",
+        error: "x.yml:9: evaluation.severity: 6 is not in 1…5"),
       Mistake(replacing: "meta: {depths", by: "meta: {depths: ]", error: "x.yml:5: not YAML: "),
     ]
   }
 
   @Test(arguments: Mistake.all) func mistakesAreNamed(_ mistake: Mistake) throws {
-    let yaml = TinyRecipe().yaml
+    try expect(mistake, in: TinyRecipe().yaml)
+  }
+
+  /// Both sides of what does not fit are in the line.
+  @Test(arguments: [
+    Mistake(
+      replacing: "cliques: 3, size: 2", by: "cliques: 4, size: 2",
+      error:
+        "x.yml:7: student.prior.graph: 4 cliques of 2 are 8 latents, the circuit has 6; change one of them"),
+    Mistake(
+      replacing: "graph: ring-of-cliques, cliques: 3, size: 2", by: "graph: scale-free, attachments: 6",
+      error:
+        "x.yml:7: student.prior.graph: each latent joins 6 others, which must be at least 1 and below the circuit's 6 latents"
+    ),
+    Mistake(
+      replacing: "clusters: 3", by: "clusters: 4",
+      error: "x.yml:7: student.regularizer.clusters: 4 clusters do not divide the circuit's 6 mediators"),
+    Mistake(
+      replacing: "size: 8, channels: 1, patch: 4", by: "size: 12, channels: 1, patch: 4",
+      error:
+        "x.yml:7: student.kind: a circuit's grid has one position for each 8 x 8 pixels, which does not divide images of 12 x 12; use images of 16"
+    ),
+    Mistake(
+      replacing: "cliques: 3, size: 2, steps", by: "attachments: 3, steps",
+      error: "x.yml:7: student.prior.cliques: is missing (an integer)"),
+  ]) func mistakesInCircuitsAreNamed(_ mistake: Mistake) throws {
+    try expect(mistake, in: TinyRecipe(circuit: "kind: block-model, clusters: 3").yaml)
+  }
+
+  private func expect(_ mistake: Mistake, in yaml: String) throws {
     let range = try #require(yaml.range(of: mistake.replacing))
     let text = message { _ = try Recipe(file: "x.yml", text: yaml.replacingCharacters(in: range, with: mistake.by)) }
     #expect(mistake.error.hasSuffix(": not YAML: ") ? text.hasPrefix(mistake.error) : text == mistake.error)

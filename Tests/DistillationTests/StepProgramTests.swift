@@ -97,6 +97,38 @@ import Testing
     #expect(Double(bytes[1]) < 1.5 * Double(bytes[0]) && Double(bytes[2]) < 1.1 * Double(bytes[1]), "\(bytes)")
   }
 
+  /// What `graft plan` says of many micro-batches is what the whole step would be.
+  @Test func accumulationIsReckoned() throws {
+    let recipe = try TinyRecipe(accumulate: 5, clip: "1", circuit: "kind: hinge").recipe()
+    let report = try PlanReport(recipe, traits: DeviceTraits(), rate: nil)
+    for (task, phase) in zip(
+      report.tasks, [PT(), MT(pairs: [0, 1, 2]), FT(), M2mKD(pairs: [0, 1, 2]), E2E()] as [any Phase])
+    {
+      let program = try StepProgram(phase.task(recipe), recipe: recipe).program
+      let layout = PlanLayout(program, traits: DeviceTraits(), frozen: phase.task(recipe).frozen)
+      #expect(task.flops == layout.cost.flops && task.dispatches == layout.dispatchCount, "\(task)")
+      #expect(Double(layout.bytes) < 1.15 * Double(task.arenaBytes), "\(task.name)")
+    }
+  }
+
+  /// The paper's circuits have the sizes of the published code.
+  @Test func paperCircuitsHaveThePaperSizes() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    for (name, modules, whole) in [
+      ("nac-planted-tiny-imagenet", [4.09, 3.50, 3.39], 26.7), ("nac-scale-free-imagenet", [5.90, 4.73, 4.58], 37.6),
+    ] {
+      let recipe = try Recipe(reading: root.appendingPathComponent("recipes/\(name).yml").path)
+      let settings = recipe.settings(.m2mKD)
+      for (pair, size) in zip([0, 1, 9], modules) {
+        let elements = recipe.student.module(pair, block: "student", settings: settings).layout.elements
+        #expect(abs(Double(elements) * 1e-6 - size) < 0.01, "\(name) \(pair): \(elements)")
+      }
+      let elements = recipe.student.whole(block: "student", dropPath: 0).model.layout.elements
+      #expect(abs(Double(elements) * 1e-6 - whole) < 0.06, "\(name): \(elements)")
+    }
+  }
+
   /// The paper's own models. 304,326,632 is what ViT-L/16 with 1000 classes is known to have.
   @Test func paperRecipeHasThePaperSizes() throws {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

@@ -29,6 +29,9 @@ struct TinyRecipe {
   var clip: String?
   var distillation = "soft"
   var checkpointEvery = 50
+  /// The student is a circuit with this regulariser, if any.
+  var circuit: String?
+  var studentImages: Int?
 
   /// Its data set is one that the library cannot read, because tests bring their own images.
   var yaml: String {
@@ -38,12 +41,12 @@ struct TinyRecipe {
     ].compactMap(\.self).joined(separator: ", ")
     return """
       name: tiny
-      data: {set: imagenet, directory: nowhere, validation: 0}
+      data: {set: imagenet, directory: nowhere, validation: 0\(studentImages.map { ", student_images: \($0)" } ?? "")}
       image: {size: 8, channels: 1, patch: 4, classes: 4, mean: [0.5], std: [0.25]}
       initialization: {linear_std: 0.1, experts: linear}
       meta: {depths: \(meta)}
       teacher: {features: \(features), heads: 2, mlp_ratio: 2, depths: \(teacher)}
-      student: {features: 32, heads: 2, mlp_ratio: 1, depths: \(student), experts: \(experts), keep_stitches: \(keepsStitches)}
+      student: {\(studentYAML)}
       optimizer: {eps: \(eps)}
       checkpoint_every: \(checkpointEvery)
       phases:
@@ -53,6 +56,16 @@ struct TinyRecipe {
         m2mKD: {\(phase), distillation: \(distillation)}
         E2E: {\(phase)}
       """
+  }
+
+  private var studentYAML: String {
+    guard let circuit else {
+      return
+        "features: 32, heads: 2, mlp_ratio: 1, depths: \(student), experts: \(experts), keep_stitches: \(keepsStitches)"
+    }
+    return "kind: circuit, state: 16, code: 12, heads: 2, head_features: 8, capacity: 1, grid_features: 4, inputs: 4, "
+      + "mediators: 6, outputs: 3, signature: 8, prior: {graph: ring-of-cliques, cliques: 3, size: 2, steps: 20}, "
+      + "regularizer: {\(circuit)}"
   }
 
   func recipe() throws -> Recipe { try Recipe(file: "tiny.yml", text: yaml) }
@@ -88,14 +101,17 @@ final class TinyRun {
   private let temporary: TemporaryDirectory
   let device: Device
   let choices: Choices
+  private let images: ImageDataset
   let log = RunLog()
 
   /// - Parameter models: checkpoints to begin with, by block.
   init(
-    _ tiny: TinyRecipe, models: [String: Data] = [:], device: Device? = nil, choices: Choices = .defaults
+    _ tiny: TinyRecipe, models: [String: Data] = [:], device: Device? = nil, choices: Choices = .defaults,
+    images: ImageDataset = tinyImages
   ) throws {
     recipe = try tiny.recipe()
     self.choices = choices
+    self.images = images
     self.device = try device ?? TestDevice.shared.get()
     temporary = try TemporaryDirectory()
     directory = try RunDirectory(temporary.path, recipe: recipe, seed: 7)
@@ -109,7 +125,7 @@ final class TinyRun {
     let stop = StopFlag()
     log.onStep = { if let step, $0 >= step { stop.raise() } }
     let trainer = Trainer(
-      recipe: recipe, seed: 7, device: device, choices: choices, training: tinyImages, directory: directory,
+      recipe: recipe, seed: 7, device: device, choices: choices, training: images, directory: directory,
       reporter: log, stop: stop, profile: profile)
     for phase in phases { try trainer.run(phase.task(recipe), resuming: resuming) }
     return self

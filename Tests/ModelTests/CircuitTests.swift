@@ -8,27 +8,21 @@ import Testing
   private let settings = CircuitSettings(inputs: 2, mediators: 4, outputs: 3, signature: 4, iterations: 2)
   private let images = CircuitImages(size: 16, channels: 1, gridFeatures: 3, normalization: .init(mean: [], std: []))
 
-  private func students(width: CircuitWidth, classes: Int) -> [(layout: ParameterLayout, values: [Float])] {
-    let kinds: [CircuitStudent.Kind] = [.readIn, .mediator, .mediator, .readOut]
-    return kinds.enumerated().map { i, kind in
-      let layout = CircuitStudent(
-        block: "student.\(i)", kind: kind, width: width, stitch: 6, images: images, classes: classes
-      ).layout
-      // Every number tells its student and place.
-      return (layout, (0..<layout.count).map { Float(10_000 * (i + 1) + $0) })
-    }
+  private func circuit(classes: Int = 10) -> NeuralCircuit {
+    NeuralCircuit(block: "circuit", width: width, settings: settings, images: images, classes: classes)
   }
 
-  /// Everything but codes, signatures, seeder and bandwidths comes from the student of its place.
+  /// Everything but codes, signatures, seeder and bandwidths comes from the student of its place, where it has the same shape.
   @Test func assembly() throws {
-    let circuit = NeuralCircuit(block: "circuit", width: width, settings: settings, images: images, classes: 10)
-    var values = [Float](repeating: -1, count: circuit.layout.count)
-    let students = students(width: width, classes: 10)
-    try circuit.assemble(into: &values, from: students, keepsGrid: true, keepsPooling: true)
+    let circuit = circuit()
+    let kinds: [CircuitStudent.Kind] = [.readIn, .mediator, .mediator, .readOut]
+    let students = kinds.enumerated().map { i, kind in
+      CircuitStudent(block: "student.\(i)", kind: kind, width: width, stitch: 6, images: images, classes: 10).layout
+    }
     var fresh: Set<String> = []
+    var taken: [Set<String>] = kinds.map { _ in [] }
     for parameter in circuit.layout.parameters {
-      let first = values[parameter.offset]
-      if first < 0 {
+      guard let part = circuit.part(of: parameter.name, keepsGrid: true, keepsPooling: true) else {
         fresh.insert(parameter.name)
         continue
       }
@@ -39,7 +33,10 @@ import Testing
       case let name where name.contains("propagators.1."): student = 2
       default: student = 3
       }
-      #expect(Int(first) / 10_000 == student + 1, "\(parameter.name)")
+      #expect(part.module == student, "\(parameter.name)")
+      let source = try #require(students[student].parameters.first { $0.name == part.name }, "\(parameter.name)")
+      #expect(source.storedShape == parameter.storedShape, "\(parameter.name)")
+      #expect(taken[student].insert(part.name).inserted, "\(part.name) goes to two places")
     }
     let seeder = ["layernorm", "code_to_state_mu", "code_to_state_logvar"].flatMap { layer in
       ["weight", "bias"].map { "latent_graphs.0.latent_seeder.\(layer).\($0)" }
@@ -51,38 +48,23 @@ import Testing
       "latent_graphs.0.\($0).latent_attention.kernel.bandwidth"
     }
     #expect(fresh == Set(seeder + latents + bandwidths))
+    for (student, taken) in zip(students, taken) {
+      let left = student.parameters.map(\.name).filter { !taken.contains($0) }
+      #expect(left.allSatisfy { $0.contains("_stitch.") }, "\(left)")
+    }
   }
 
-  @Test func otherImagesAndClasses() throws {
-    let circuit = NeuralCircuit(block: "circuit", width: width, settings: settings, images: images, classes: 4)
-    var values = [Float](repeating: -1, count: circuit.layout.count)
-    let students = students(width: width, classes: 10)
-    try circuit.assemble(into: &values, from: students, keepsGrid: false, keepsPooling: false)
-    for parameter in circuit.layout.parameters
-    where parameter.name.hasPrefix("output_tokenizer") || parameter.name.contains("positional_grid") {
-      #expect(values[parameter.offset] == -1, "\(parameter.name)")
+  @Test func otherImagesAndClasses() {
+    let circuit = circuit(classes: 4)
+    let fresh = circuit.layout.parameters.map(\.name).filter {
+      circuit.part(of: $0, keepsGrid: false, keepsPooling: false) == nil
+        && circuit.part(of: $0, keepsGrid: true, keepsPooling: true) != nil
     }
-    let error = #expect(throws: CircuitAssemblyError.self) {
-      try circuit.assemble(into: &values, from: students, keepsGrid: true, keepsPooling: true)
-    }
-    let text = error.map { "\($0)" } ?? ""
-    #expect(text.contains("tokenizer.to_logits.weight has shape [10, 8]") && text.contains("[4, 8]"), "\(text)")
-  }
-
-  @Test func otherSizes() throws {
-    let circuit = NeuralCircuit(block: "circuit", width: width, settings: settings, images: images, classes: 10)
-    var values = [Float](repeating: -1, count: circuit.layout.count)
-    var narrow = width
-    narrow.code = 4
-    let students = students(width: narrow, classes: 10)
-    let error = #expect(throws: CircuitAssemblyError.self) {
-      try circuit.assemble(into: &values, from: students, keepsGrid: true, keepsPooling: true)
-    }
-    let text = error.map { "\($0)" } ?? ""
-    #expect(text.hasPrefix("student.0: ") && text.contains("[8, 4]") && text.contains("[8, 5]"), "\(text)")
-    let missing = #expect(throws: CircuitAssemblyError.self) {
-      try circuit.assemble(into: &values, from: Array(students.dropLast()), keepsGrid: true, keepsPooling: true)
-    }
-    #expect(missing.map { "\($0)" }?.contains("3 students for a circuit of read-in, 2 mediators") == true)
+    #expect(
+      Set(fresh) == [
+        "input_tokenizer.positional_grid.grid", "output_tokenizer.confidence_scorer.weight",
+        "output_tokenizer.confidence_scorer.bias", "output_tokenizer.to_logits.weight",
+        "output_tokenizer.to_logits.bias",
+      ])
   }
 }
