@@ -1,10 +1,9 @@
 #version 450
-// C[z] = op(A) op(B) of operands that pack_panels laid out, then the epilogue; z counts batch x chunks, each sums `chunk4` quads of k
-// into its own C [M, N], N % 8 == 0. By batch member:
+// C[z] = op(A) op(B) of operands that pack_panels laid out, then the epilogue; z sums `chunk4` quads of k into its own C [M, N], N % 8 == 0.
 //   A  [row tiles][K4][ROWS] vectors along k, or as it is, [M, 4 K4], where it is not PACKED_A
 //   B  [column tiles][K4][8 CLUSTER] vectors along k, in the order of pack_panels.comp
 // What a core reads lies in the order in which it reads it: no cache set and no page is asked for two things at once.
-// Groups: one subgroup each; x row tiles, y column tiles, z batch x chunks.
+// Groups: one subgroup each; x row tiles, y column tiles, z chunks.
 #extension GL_GOOGLE_include_directive : require
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
@@ -15,19 +14,14 @@ layout(push_constant) uniform Push {
   int M;
   int N;
   int K4;
-  int chunks;
   int chunk4;
 };
 int row_of_a(int row) { return row; }
 #include "matmul_panels.glsl"
 
 void main() {
-  int z = int(gl_WorkGroupID.z);
-  int batch = z / chunks;
-  int k = z % chunks * chunk4;
-  ivec2 tile = ivec2(gl_WorkGroupID.xy);
-  ivec2 first = batch * ivec2(gl_NumWorkGroups.xy);
-  accumulate(
-      first.x + tile.x, batch * M + tile.x * ROWS, (batch + 1) * M, first.y + tile.y, K4, k, min(chunk4, K4 - k));
-  finish(z * M * N, 0, tile.x * ROWS, M, N);
+  int k = int(gl_WorkGroupID.z) * chunk4;
+  int tile = int(gl_WorkGroupID.x);
+  accumulate(tile, tile * ROWS, M, int(gl_WorkGroupID.y), K4, k, min(chunk4, K4 - k));
+  finish(int(gl_WorkGroupID.z) * M * N, 0, tile * ROWS, M, N);
 }

@@ -33,24 +33,22 @@ extension Matmul {
   }
 
   private func panels(_ size: MatmulSize, _ packing: Panels, _ traits: DeviceTraits) -> Launch? {
-    guard let tile = PanelTile(columns: size.n, traits: traits),
+    guard let tile = PanelTile(columns: size.n, traits: traits), size.batch == 1,
       packing == .both || transposing != .left && size.k % 4 == 0
     else { return nil }
     let quads = (size.k + 3) / 4
     let tiles = tile.groups(rows: size.m, columns: size.n, chunks: 1)
-    let chunks = size.chunks(wanted: 4 / (size.batch * tiles.x * tiles.y))
-    let right = tile.packed(matrices: size.batch, size.n, quads: quads, isRight: true)
-    let left = packing == .both ? [tile.packed(matrices: size.batch, size.m, quads: quads, isRight: false)] : []
+    let chunks = size.chunks(wanted: 4 / (tiles.x * tiles.y))
+    let right = tile.packed(size.n, quads: quads, isRight: true)
+    let left = packing == .both ? [tile.packed(size.m, quads: quads, isRight: false)] : []
     var packs = [
       tile.pack(
-        .input(1), to: .scratch(0), matrices: size.batch, count: size.n, k: size.k, alongK: transposing == .right,
-        isRight: true)
+        .input(1), to: .scratch(0), count: size.n, k: size.k, alongK: transposing == .right, isRight: true)
     ]
     if packing == .both {
       packs.append(
         tile.pack(
-          .input(0), to: .scratch(1), matrices: size.batch, count: size.m, k: size.k, alongK: transposing != .left,
-          isRight: false))
+          .input(0), to: .scratch(1), count: size.m, k: size.k, alongK: transposing != .left, isRight: false))
     }
     return summed(size, chunks, scratch: [right] + left, before: packs) { epilogue, finish in
       Dispatch(
@@ -60,10 +58,9 @@ extension Matmul {
           HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
           ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
         push: .init(
-          M: Int32(size.m), N: Int32(size.n), K4: Int32(quads), chunks: Int32(chunks.count),
-          chunk4: Int32(chunks.extent / 4)),
+          M: Int32(size.m), N: Int32(size.n), K4: Int32(quads), chunk4: Int32(chunks.extent / 4)),
         finish + [(packing == .both ? Operand.scratch(1) : .input(0)).texels(.rgba32f), .scratch(0).texels(.rgba32f)],
-        groups: tile.groups(rows: size.m, columns: size.n, chunks: size.batch * chunks.count))
+        groups: tile.groups(rows: size.m, columns: size.n, chunks: chunks.count))
     }
   }
 
