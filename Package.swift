@@ -36,7 +36,9 @@ let package = Package(
     .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Storage", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
-    .target(name: "Distillation", dependencies: ["Tuning", "Models", "Priors", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
+    .target(
+      name: "Distillation",
+      dependencies: ["Tuning", "Models", "Priors", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
     .target(name: "Verification", dependencies: ["Models", "Priors", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .executableTarget(
       name: "graft",
@@ -70,7 +72,7 @@ let package = Package(
     .testTarget(
       name: "DistillationTests",
       dependencies: ["TestSupport", "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
-    .testTarget(name: "CLITests", dependencies: ["graft", "TestSupport", "Distillation", "GPU", "Storage"]),
+    .testTarget(name: "CLITests", dependencies: ["graft", "TestSupport", "Distillation", "Tuning", "GPU", "Storage"]),
   ],
   swiftLanguageModes: [.v6]
 )

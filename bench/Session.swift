@@ -15,8 +15,13 @@ final class Session {
   /// Opens the device, says which one runs, and measures its peak if that is asked for.
   init(_ options: BenchOptions) throws {
     self.options = options
+    let isJSON = options.json
+    let width = VectorWidth.settle(options.tune ? .measured : .driversOwn, device: options.device) {
+      Session.tell($0, aside: isJSON)
+    }
     device = try Device.open(options.device)
     let snapshot = device.snapshot
+    width.check(snapshot) { Session.tell($0, aside: isJSON) }
     let kind = snapshot.kind == .cpu ? "software" : snapshot.kind.rawValue
     let clock = device.plan.hasTimestamps ? "" : "; no time stamps: times are of the host's clock"
     let peak = options.peak ? try Peak(of: device, seconds: min(options.seconds, 0.5)) : nil
@@ -28,8 +33,10 @@ final class Session {
   }
 
   /// A line for a person: beside the table, or on standard error where JSON goes to standard output.
-  func note(_ text: String) {
-    if options.json {
+  func note(_ text: String) { Session.tell(text, aside: options.json) }
+
+  private static func tell(_ text: String, aside: Bool) {
+    if aside {
       FileHandle.standardError.write(Data((text + "\n").utf8))
     } else {
       print(text)

@@ -27,7 +27,7 @@ struct StepBench: ParsableCommand {
     let pairs = try pairs?.numbers(of: recipe) ?? Array(0..<recipe.pairs)
     let session = try Session(options)
     let rate = try WholeStep.matmulRate(session)
-    let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
+    let phases = recipe.allPhases(pairs: pairs)
     for phase in phases where self.phase == nil || phase.name == self.phase {
       try measure(phase.task(recipe), recipe, matmulRate: rate, session)
     }

@@ -27,10 +27,26 @@ package struct Pipeline: Sendable {
     let training: ImageDataset
     let validation: ImageDataset
     let test: ImageDataset
+    /// What few-shot adaptation learns from and is tested on; nil without it.
+    let fewShot: (support: ImageDataset, query: ImageDataset)?
 
     package init(_ recipe: Recipe) throws(RunError) {
       for data in [recipe.data, recipe.target.data] where data.kind != .fashionMNIST {
         throw RunError("\(recipe.name): data set '\(data.kind.rawValue)' has no reader yet; only plan works for it")
+      }
+      fewShot = try recipe.fewShot.map { (few) throws(RunError) in
+        guard few.data.kind == .fashionMNIST || few.data.kind == .mnist else {
+          throw RunError(
+            "\(recipe.name): data set '\(few.data.kind.rawValue)' has no reader yet; only plan works for it")
+        }
+        return try attempt("few_shot") { () throws(StorageError) in
+          func chosen(_ split: ImageDataset.Split) throws(StorageError) -> ImageDataset {
+            // The same classes and images for every seed, as with the validation images.
+            try ImageDataset.fashionMNIST(directory: few.data.directory, split: split)
+              .padded(to: recipe.target.task.size).classes(few.ways, seed: 0)
+          }
+          return (try chosen(.train).balanced(few.ways * few.shots, seed: 0), try chosen(.test))
+        }
       }
       let size = recipe.task.size
       guard recipe.target.task.size == size else {
@@ -46,6 +62,18 @@ package struct Pipeline: Sendable {
         )
       }
     }
+
+    /// What the whole model of this name is evaluated on.
+    func evaluated(_ block: String) -> [(split: String, data: ImageDataset)] {
+      if block == FS.block { return fewShot.map { [("test", $0.query)] } ?? [] }
+      return [("validation", validation), ("test", test)]
+    }
+
+    /// What a task learns from, before it takes its part.
+    func all(for task: TrainingTask) -> ImageDataset { task.isFewShot ? fewShot?.support ?? training : training }
+
+    /// The test images of the whole model of this name.
+    package func test(of block: String) -> ImageDataset { evaluated(block).last?.data ?? test }
   }
 
   private let trainer: Trainer
@@ -58,7 +86,8 @@ package struct Pipeline: Sendable {
   ) {
     self.images = images
     trainer = Trainer(
-      recipe: recipe, seed: seed, device: device, choices: choices, training: images.training, directory: directory,
+      recipe: recipe, seed: seed, device: device, choices: choices, training: images.training,
+      support: images.fewShot?.support, directory: directory,
       reporter: reporter, stop: stop, profile: profile)
   }
 
@@ -77,6 +106,7 @@ package struct Pipeline: Sendable {
     Contestant(title: "student from scratch, all steps", block: "long", tasks: ["E2E long"]),
     Contestant(
       title: "student, modules without teacher", block: "alone", tasks: ["m2mKD alone", "E2E alone"]),
+    Contestant(title: "student, few-shot head", block: FS.block, tasks: ["FS"]),
   ]
 
   /// Trains what `selection` names.
@@ -91,7 +121,8 @@ package struct Pipeline: Sendable {
     for task in tasks(recipe, selection) {
       _ = try attempt(task.name) { () throws(StorageError) in
         try BatchSampler(
-          count: try task.images(of: images.training).count, batch: task.settings.batch * task.settings.accumulate,
+          count: try task.images(of: images.all(for: task)).count,
+          batch: task.settings.batch * task.settings.accumulate,
           seed: 0, stream: "")
       }
       let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
@@ -125,7 +156,7 @@ package struct Pipeline: Sendable {
 
   private static func tasks(_ recipe: Recipe, _ selection: Selection) -> [TrainingTask] {
     let pairs = selection.pairs ?? Array(0..<recipe.pairs)
-    let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
+    let phases = recipe.allPhases(pairs: pairs)
     let chosen = phases.filter { selection.phase == nil || selection.phase == $0.name }
     guard selection.phase == nil, selection.pairs == nil else { return chosen.map { $0.task(recipe) } }
     return (chosen + [scratch(recipe)] + (selection.controls ? longControls(recipe) : [])).map { $0.task(recipe) }
@@ -166,7 +197,7 @@ package struct Pipeline: Sendable {
       let checkpoint = try StoredModel(reading: directory.checkpoint(contestant.block))
       let evaluator = try checkpoint.evaluator(on: trainer.device, choices: trainer.choices)
       var results: [Evaluation] = []
-      for (split, data) in [("validation", images.validation), ("test", images.test)] where data.count > 0 {
+      for (split, data) in images.evaluated(contestant.block) where data.count > 0 {
         let result = try evaluator.run(over: data)
         let row = MetricsRow(
           result, on: split, task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
@@ -175,7 +206,8 @@ package struct Pipeline: Sendable {
         results.append(result)
       }
       guard let last = results.last else { continue }
-      let harder = try corrupted.run(evaluator)
+      let isFewShot = contestant.block == FS.block
+      let harder = isFewShot ? CorruptedTests.Results(results: []) : try corrupted.run(evaluator)
       for result in harder.results {
         let row = result.row(task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
         try attempt { () throws(StorageError) in try directory.metrics.append(row) }

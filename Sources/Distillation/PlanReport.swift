@@ -39,7 +39,7 @@ package struct PlanReport: Sendable {
       + [recipe.student.whole(block: "student", dropPath: 0).model.layout]
       + pairs.map { recipe.student.module($0, block: "student", settings: recipe.settings(.m2mKD)).layout }
     models = layouts.map { Model(block: $0.block, parameters: $0.elements) }
-    let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
+    let phases = recipe.allPhases(pairs: pairs)
     var tasks: [Task] = []
     for phase in phases {
       let task = phase.task(recipe)

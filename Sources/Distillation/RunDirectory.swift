@@ -44,10 +44,17 @@ package struct RunDirectory: Sendable {
       if earlier == nil {
         try AtomicFile.write(to: recipeFile) { (file) throws(StorageError) in try file.write(Array(text.utf8)) }
       }
-      return try JSONLines(path + "/metrics.jsonl")
+      return try JSONLines(RunDirectory.metricsFile(path))
     }
-    wasBegun = FileManager.default.contents(atPath: metrics.path)?.isEmpty == false
+    wasBegun = RunDirectory.wasBegun(path)
   }
+
+  /// Whether a directory holds a run that has done anything.
+  static func wasBegun(_ path: String) -> Bool {
+    FileManager.default.contents(atPath: metricsFile(path))?.isEmpty == false
+  }
+
+  private static func metricsFile(_ path: String) -> String { path + "/metrics.jsonl" }
 
   /// `runs/fashion-vmoe-seed0`, or with `-2`, `-3`, … behind it where that exists.
   package static func unused(for recipe: Recipe, seed: UInt64) -> String {

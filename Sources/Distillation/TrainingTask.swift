@@ -55,6 +55,8 @@ package struct TrainingTask: Sendable {
   package var consultation: Consultation?
   /// Training images that the task sees, the first of the balanced order; nil for all.
   package var imageCount: Int?
+  /// Whether it learns from the few images of a recipe's few-shot data.
+  package var isFewShot = false
   package let objectives: Objectives
 
   /// The task with another number of micro-batches.

@@ -108,6 +108,9 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var shaderInt64 = false
   package var uniformTexelFormats = Set(TexelFormat.allCases)
   package var storageTexelFormats = Set(TexelFormat.allCases)
+
+  /// The width of the vectors that Mesa's software driver computes with, a lane of a subgroup for 32 bits; nil for others.
+  package var vectorBits: Int? { driverID == VK_DRIVER_ID_MESA_LLVMPIPE.rawValue ? 32 * subgroups.size : nil }
   package var queueFamilies = [QueueFamily()]
   package var heaps: [MemoryHeap] = []
   package var memoryTypes: [MemoryType] = []

@@ -60,6 +60,7 @@ package let catalog: [any Op.Type] = [
   Reshape.self,
   Route.self,
   Scale.self,
+  Sgd.self,
   ScaleColumns.self,
   ScaleSamples.self,
   SegmentSum.self,

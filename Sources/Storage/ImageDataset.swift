@@ -84,6 +84,19 @@ package struct ImageDataset: Sendable {
     return larger
   }
 
+  /// The images of `ways` classes that `seed` draws, labelled 0 ..< ways in the order of the classes.
+  package func classes(_ ways: Int, seed: UInt64) throws(StorageError) -> ImageDataset {
+    guard 1...classes ~= ways else { throw .invalid("\(name): cannot choose \(ways) of \(classes) classes") }
+    var random = CounterRandom(seed: seed, stream: "few-shot classes")
+    let chosen = random.shuffled(classes).prefix(ways).sorted()
+    let place = Dictionary(uniqueKeysWithValues: chosen.enumerated().map { (UInt8($1), UInt8($0)) })
+    var part = try ImageDataset(
+      name: name, channels: channels, height: height, width: width, classes: ways, pixels: pixels,
+      labels: labels.map { place[$0] ?? 0 })
+    part.samples = samples.filter { place[labels[$0]] != nil }
+    return part
+  }
+
   /// Holds back `validation` samples, drawn by `seed` alone; both views keep the order of this one.
   package func split(
     validation: Int, seed: UInt64

@@ -47,16 +47,8 @@ package struct TuningSite: Sendable {
   }
 
   private static func fingerprint(_ op: any Op, _ variants: [Variant]) -> String {
-    var text = op.name
-    for variant in variants {
-      text += "\(variant.name):"
-      for dispatch in variant.launch.dispatches {
-        text += " \(KernelFacts.of(dispatch.source).fingerprint)"
-        for entry in dispatch.constants { text += ",\(entry.id)=\(entry.bits)" }
-      }
-      text += "\n"
-    }
-    return String(TuningStore.hash(text.utf8), radix: 16)
+    let text = variants.map { "\($0.name):\($0.launch.code)\n" }.joined()
+    return String(TuningStore.hash((op.name + text).utf8), radix: 16)
   }
 
   /// Inputs of the site's types, the same in every run.
@@ -64,5 +56,23 @@ package struct TuningSite: Sendable {
     zip(site.inputs, op.fills(site.inputs)).enumerated().map { i, input in
       input.1.tensor(input.0, .init(seed: 0, stream: "tuning input \(i)"))
     }
+  }
+}
+
+extension Launch {
+  /// Its kernels and their constants, as text that changes with any of them.
+  var code: String {
+    dispatches.map { dispatch in
+      " \(KernelFacts.of(dispatch.source).fingerprint)"
+        + dispatch.constants.map { ",\($0.id)=\($0.bits)" }.joined()
+    }.joined()
+  }
+}
+
+extension Program {
+  /// Of all its kernels and their constants, with the default table.
+  package func fingerprint(_ traits: DeviceTraits) -> String {
+    let text = nodes.map { $0.op.launch(site(of: $0, traits: traits)).code }.joined(separator: "\n")
+    return String(TuningStore.hash(text.utf8), radix: 16)
   }
 }

@@ -41,66 +41,36 @@ package struct TuningStore: Sendable {
 
   /// Records by `Choices.key`.
   package var records: [String: Record] = [:]
-  package let path: String
   package let device: String
-
-  private struct Document: Codable {
-    var format: Int
-    var device: String
-    var records: [String: Record]
-  }
-
-  private struct Format: Decodable { var format: Int }
-
-  private static let format = 1
+  private let file: RecordFile<Record>
+  package var path: String { file.path }
 
   /// Reads the file if there is one.
   /// - Parameter notice: gets one line if the file is there and cannot be used.
   package init(_ device: DeviceSnapshot, directory: URL, notice: (String) -> Void) {
     self.device = TuningStore.identity(of: device)
-    let name = "tuning-\(String(TuningStore.hash(self.device.utf8 + device.pipelineCacheUUID), radix: 16)).json"
-    path = directory.appendingPathComponent(name).path
-    guard let data = FileManager.default.contents(atPath: path) else { return }
-    let decoder = JSONDecoder()
-    guard let format = try? decoder.decode(Format.self, from: data).format else {
-      notice("\(path) is damaged: kernels are measured again")
-      return
-    }
-    guard format == TuningStore.format, let document = try? decoder.decode(Document.self, from: data),
-      document.device == self.device
-    else {
-      notice("\(path) is of another version: kernels are measured again")
-      return
-    }
-    records = document.records
+    file = RecordFile("tuning", of: self.device, salt: device.pipelineCacheUUID, contents: "kernels", in: directory)
+    records = file.read(notice: notice)
   }
 
   /// What was chosen at all sites.
   package var choices: Choices { Choices(records.compactMapValues(\.chosen)) }
 
   /// Writes the file. What another process wrote since `init` is lost; `TuningLock` keeps it from writing.
-  package func save() throws(StorageError) {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let document = Document(format: TuningStore.format, device: device, records: records)
-    guard let data = try? encoder.encode(document) else { throw .invalid("\(path): a time is not a number") }
-    try AtomicFile.write(to: path, expecting: data.count) { (file) throws(StorageError) in
-      try file.write(Array(data))
-    }
-  }
+  package func save() throws(StorageError) { try file.write(records) }
 
   /// All that a measurement depends on and a kernel does not say.
   private static func identity(of device: DeviceSnapshot) -> String {
     var parts = [
-      device.name, "driver \(device.driverName) \(device.driverInfo) (\(device.driverVersion))",
+      device.name, driver(of: device),
       "subgroups of \(device.subgroups.size)",
     ]
-    if device.kind == .cpu {
-      let lines = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.split(separator: "\n") ?? []
-      let model = lines.first { $0.hasPrefix("model name") }?.split(separator: ": ").last ?? "processor"
-      parts.append("\(ProcessInfo.processInfo.activeProcessorCount) x \(model)")
-    }
+    if device.kind == .cpu { parts.append(Processor.current.description) }
     return parts.joined(separator: ", ")
+  }
+
+  static func driver(of device: DeviceSnapshot) -> String {
+    "driver \(device.driverName) \(device.driverInfo) (\(device.driverVersion))"
   }
 
   /// FNV-1a, 64 bits.

@@ -9,6 +9,7 @@ struct Graft: ParsableCommand {
     abstract: "Trains modular transformers by module-to-module knowledge distillation on any Vulkan device.",
     subcommands: [
       Devices.self, PlanCommand.self, Run.self, Evaluate.self, Verify.self, Bench.self, KernelsCommand.self,
+      MeasureWidth.self,
     ])
 
   /// Every error ends as one line on standard error and an exit status other than 0.

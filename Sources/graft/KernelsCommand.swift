@@ -26,6 +26,7 @@ struct KernelsCommand: ParsableCommand {
 
   func run() throws {
     let recipes = try recipes.map { try Recipe(reading: $0) }
+    _ = options.settle(.known)
     let instance = try Instance()
     let plan = try DevicePlan(
       choosing: options.device, from: instance.snapshots(), for: stats || check ? .compiling : .running)

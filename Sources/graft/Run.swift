@@ -35,7 +35,9 @@ struct Run: ParsableCommand {
     let recipe = try Recipe(reading: recipe)
     let selection = Pipeline.Selection(phase: phase, pairs: try selectedPairs(recipe), controls: controls)
     let path = output ?? directory(recipe)
-    let device = try options.open()
+    let width = options.settle(
+      RunChoices.vectorWidth(of: path) ?? (noTune ? .driversOwn : retune ? .measuredAnew : .measured))
+    let device = try options.open(width)
     let images = try Pipeline.Images(recipe)
     try Pipeline.check(recipe, selection, images: images, on: device)
     let directory = try RunDirectory(
@@ -45,10 +47,13 @@ struct Run: ParsableCommand {
     let signal = onInterrupt(stop)
     defer { signal.cancel() }
     do {
-      let tuner = Tuner(device, isStopped: { stop.isRaised }, notice: note)
+      var settings = Tuner.Settings()
+      settings.seconds = max(settings.seconds / 2, settings.seconds - width.seconds)
+      let tuner = Tuner(device, settings: settings, isStopped: { stop.isRaised }, notice: note)
       let kernels = try RunChoices(
         noTune ? .untuned : retune ? .tunedAnew : .tuned,
         for: Pipeline.programs(recipe, selection, images: images), in: directory, with: tuner)
+      if let remark = kernels.remark { note(remark) }
       if let report = kernels.report, report.measured > 0 {
         print(String(format: "tuned %d of %d kernels in %.1f s", report.measured, report.sites, report.seconds))
       }

@@ -7,6 +7,8 @@ import Tuning
 struct TuningOptions: ParsableArguments {
   @Flag(help: "Run the default kernels, not those that measurements have chosen.") var noTune = false
 
+  var width: VectorWidth.Wish { noTune ? .driversOwn : .known }
+
   /// What measurements on this device have chosen so far.
   func choices(on device: Device) -> Choices {
     noTune ? .defaults : TuningStore(device.snapshot, directory: PipelineFile.userDirectory, notice: note).choices

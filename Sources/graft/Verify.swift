@@ -16,7 +16,7 @@ struct Verify: ParsableCommand {
   @OptionGroup var tuning: TuningOptions
 
   func run() throws {
-    let device = try options.open()
+    let device = try options.open(tuning.width)
     let verifier = Verifier(device: device, choices: tuning.choices(on: device))
     var outcome = Outcome()
     for path in cases {

@@ -2,6 +2,7 @@ import Foundation
 import Storage
 import TestSupport
 import Testing
+import Tuning
 
 /// The binary under test, beside the test runner.
 enum Graft {
@@ -32,7 +33,11 @@ enum Graft {
     under shell: String? = nil, tuned: Bool = false
   ) throws -> Running {
     let untuned = arguments.first == "run" && !tuned ? ["--no-tune"] : []
-    return try Running(arguments + untuned, environment: environment, in: directory, under: shell)
+    // A width that was measured is nothing that other tests should depend on.
+    let own = tuned ? nil : (try? TestDevice.shared.get())?.snapshot.vectorBits
+    let width = own.map { [VectorWidth.variable: String($0)] } ?? [:]
+    return try Running(
+      arguments + untuned, environment: width.merging(environment) { $1 }, in: directory, under: shell)
   }
 }
 

@@ -33,11 +33,12 @@ import Testing
     for recipe in [
       try Self.shipped("fashion-vmoe.yml"), try Self.shipped("vmoe-base-imagenet.yml"), try TinyRecipe().recipe(),
       try Self.shipped("fashion-nac.yml"), try Self.shipped("nac-planted-tiny-imagenet.yml"),
+      try Self.shipped("nac-few-shot-cub.yml"),
     ] {
       let again = try Recipe(file: "resolved", text: recipe.yaml)
       #expect(again.yaml == recipe.yaml)
       #expect(again.width == recipe.width && again.task == recipe.task && again.teacherDepths == recipe.teacherDepths)
-      for phase in PhaseName.allCases {
+      for phase in PhaseName.allCases where phase != .fs || recipe.fewShot != nil {
         let (a, b) = (recipe.settings(phase), again.settings(phase))
         #expect(a.steps == b.steps && a.schedule == b.schedule && a.clip == b.clip && a.dropPath == b.dropPath)
       }
@@ -61,7 +62,7 @@ import Testing
       Mistake(replacing: "name: tiny\n", by: "", error: "x.yml:1: name: is missing (a text)"),
       Mistake(
         replacing: "set: imagenet", by: "set: cifar",
-        error: "x.yml:2: data.set: expected one of fashion-mnist, imagenet, tiny-imagenet, found 'cifar'"),
+        error: "x.yml:2: data.set: expected one of fashion-mnist, imagenet, tiny-imagenet, mnist, cub-200, found 'cifar'"),
       Mistake(
         replacing: "set: imagenet", by: "set: fashion-mnist",
         error:
@@ -94,12 +95,12 @@ import Testing
       Mistake(
         replacing: "checkpoint_every: 50", by: "checkpoint_evry: 50",
         error:
-          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, evaluation, image, initialization, label_smoothing, meta, name, optimizer, phases, student, target, teacher)"
+          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, evaluation, few_shot, image, initialization, label_smoothing, meta, name, optimizer, phases, student, target, teacher)"
       ),
       Mistake(
         replacing: "PT: {steps: 3", by: "PT: {stepz: 3, steps: 3",
         error:
-          "x.yml:11: phases.PT.stepz: unknown key (known here: accumulate, batch, clip, decay_all, drop_path, epochs, learning_rate, minimum_rate, scale_learning_rate, steps, warmup, warmup_from, weight_decay)"
+          "x.yml:11: phases.PT.stepz: unknown key (known here: accumulate, batch, clip, decay_all, drop_path, epochs, learning_rate, minimum_rate, momentum, scale_learning_rate, steps, warmup, warmup_from, weight_decay)"
       ),
       Mistake(
         replacing: "PT: {steps: 3", by: "PT: {steps: [3]",

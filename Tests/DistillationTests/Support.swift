@@ -32,6 +32,8 @@ struct TinyRecipe {
   /// The student is a circuit with this regulariser, if any.
   var circuit: String?
   var studentImages: Int?
+  /// Few-shot adaptation by these settings of its phase.
+  var fewShot: String?
 
   /// Its data set is one that the library cannot read, because tests bring their own images.
   var yaml: String {
@@ -55,7 +57,14 @@ struct TinyRecipe {
         FT: {\(phase)}
         m2mKD: {\(phase), distillation: \(distillation)}
         E2E: {\(phase)}
+      \(fewShotYAML)
       """
+  }
+
+  private var fewShotYAML: String {
+    guard let fewShot else { return "" }
+    return
+      "  FS: {steps: \(steps), \(fewShot)}\nfew_shot: {data: {set: mnist, directory: x, validation: 0}, ways: 3, shots: 2}"
   }
 
   private var studentYAML: String {

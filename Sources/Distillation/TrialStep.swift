@@ -1,0 +1,70 @@
+import GPU
+import Graph
+import NN
+import Tuning
+
+/// A short training step of a student with experts, on made-up images, to time a device as a whole: products, attention,
+/// routing and what moves memory in about the proportions of a real one, with the default kernels.
+package struct TrialStep {
+  private let plan: Plan
+  private let feed: (Plan.Feed) -> Void
+
+  private static let text = """
+    name: trial
+    data: {set: imagenet, directory: none, validation: 0}
+    image: {size: 64, channels: 3, patch: 8, classes: 100, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}
+    meta: {depths: [1, 1]}
+    teacher: {features: 192, heads: 3, depths: [1, 1]}
+    student: {features: 192, heads: 3, depths: [1, 1], experts: 4, experts_per_token: 2}
+    phases:
+      PT: {steps: 1, batch: 16, learning_rate: 1.0e-4}
+      MT: {steps: 1, batch: 16, learning_rate: 1.0e-4}
+      FT: {steps: 1, batch: 16, learning_rate: 1.0e-4}
+      m2mKD: {steps: 1, batch: 16, learning_rate: 1.0e-4, distillation: soft, alpha: 0.5, temperature: 1}
+      E2E: {steps: 1, batch: 16, learning_rate: 1.0e-4}
+    """
+
+  private static func made() throws -> (recipe: Recipe, task: TrainingTask, program: Program) {
+    let recipe = try Recipe(file: "trial", text: text)
+    let task = E2E(start: .scratch).task(recipe)
+    return (recipe, task, try StepProgram(task, recipe: recipe).program)
+  }
+
+  package init(on device: Device) throws {
+    let (recipe, task, program) = try TrialStep.made()
+    var blocks: [String: Buffer] = [:]
+    for unit in task.units {
+      let values = unit.layout.initialValues(seed: 0, stream: unit.layout.block)
+      let state = try ModuleState(unit.layout, values: values, isTrained: unit.isTrained, device: device)
+      blocks.merge(state.blocks) { a, _ in a }
+    }
+    plan = try Plan(PlanLayout(program, traits: device.traits, frozen: task.frozen), on: device, blocks: blocks)
+    let state = StepState(step: 1, learningRate: 1e-4, seed: 0)
+      .words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)
+    let image = recipe.task
+    // Tokens differ, and are routed to all experts.
+    let noise = (0..<task.settings.batch * image.channels * image.size * image.size).map {
+      UInt8(($0 &* 2_654_435_761) >> 13 & 0xff)
+    }
+    feed = { feed in
+      feed.set(StepState.inputName, state[...])
+      feed[StepProgram.images(0)]?.copyBytes(from: noise)
+    }
+  }
+
+  /// - Returns: the loss.
+  package func run() throws -> Double { Double(try plan.run(feeding: feed).scalars()[0]) }
+
+  /// Changes with the kernels of the step at any vector width.
+  package static var fingerprint: String {
+    guard let program = try? made().program else { return "" }
+    return VectorWidth.known.map { program.fingerprint(DeviceTraits(subgroupSize: $0 / 32)) }.joined(separator: " ")
+  }
+}
+
+extension VectorWidth {
+  /// As below, measured with `TrialStep`.
+  package static func settle(_ wish: Wish, device: String?, notice: (String) -> Void) -> Settled {
+    settle(wish, device: device, kernels: TrialStep.fingerprint, notice: notice)
+  }
+}

@@ -1,0 +1,28 @@
+import Foundation
+
+/// The processor that software drivers compute on.
+struct Processor: Sendable, Hashable, CustomStringConvertible {
+  /// How many, the name, and the family and model, since virtual machines give different ones the same name.
+  let description: String
+  /// What it can do, by the names that Linux uses.
+  let features: Set<String>
+
+  /// - Parameter text: of `/proc/cpuinfo`.
+  init(_ text: String, count: Int) {
+    let lines = text.split(separator: "\n")
+    func value(_ name: String) -> String? {
+      let line = lines.first { $0.prefix { $0 != "\t" && $0 != ":" } == name }
+      return line?.split(separator: ": ", maxSplits: 1).dropFirst().first.map(String.init)
+    }
+    let numbers = ["cpu family", "model"].compactMap { name in value(name).map { "\(name) \($0)" } }
+    description = "\(count) x \(([value("model name") ?? "processor"] + numbers).joined(separator: ", "))"
+    features = Set((value("flags") ?? "").split(separator: " ").map(String.init))
+  }
+
+  static let current = Processor(
+    (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? "",
+    count: ProcessInfo.processInfo.activeProcessorCount)
+
+  /// Whether it has vectors of 512 bits with all that compilers use of them (x86-64-v4).
+  var has512Bits: Bool { features.isSuperset(of: ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]) }
+}
