@@ -50,6 +50,8 @@ package let catalog: [any Op.Type] = [
   LayerNormBackward.self,
   LayerNormParameterGradients.self,
   Matmul.self,
+  Modulation.self,
+  ModulationBackward.self,
   Noise.self,
   Patchify.self,
   PlaceToken.self,
