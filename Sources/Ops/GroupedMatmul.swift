@@ -265,6 +265,9 @@ package struct GroupedMatmul: Op {
       grouped("many experts", .right, .neither, tokens: 40, k: 2, experts: 64, from: 8, to: 4),
       grouped("bias, gelu", .right, .left, tokens: 43, k: 2, experts: 4, from: 16, to: 40, gelu),
       grouped("gelu'", .none, .neither, tokens: 70, k: 1, experts: 3, from: 12, to: 36, derivative),
+      grouped("weight gradient", .left, .left, tokens: 43, k: 2, experts: 4, from: 20, to: 72),
+      grouped("weight gradient", .left, .right, tokens: 43, k: 2, experts: 5, from: 36, to: 136),
+      grouped("odd weight gradient", .left, .neither, tokens: 21, k: 1, experts: 3, from: 5, to: 7),
     ]
   }()
 
@@ -278,16 +281,17 @@ package struct GroupedMatmul: Op {
     let routed = Route(experts: experts).reference([HostTensor(TensorType([tokens, k], .u32), picks)])
     let slots = tokens * k
     let c = OpCase.Input([slots, to])
+    let right: Shape = form == .right ? [experts, to, from] : [experts, from, to]
     return OpCase(
       "\(form) \(gathered) \(slots)x\(to)x\(from), \(name)",
       GroupedMatmul(transposing: form, gathered: gathered, epilogue: epilogue),
       [
         .init([gathered == .left ? tokens : slots, from]),
-        .init(form == .right ? [experts, to, from] : [experts, from, to]),
+        .init(form == .left ? [gathered == .right ? tokens : slots, to] : right),
       ]
         + routed.map { .init($0.shape, .u32, .values($0.data)) } + (epilogue.bias ? [.init([experts, to])] : [])
         + (epilogue.activation == .geluDerivative ? [c] : []),
-      tolerance: 1e-4, checksGradient: epilogue.activation == .none)
+      tolerance: 1e-4, checksGradient: form != .left && epilogue.activation == .none)
   }
 }
 
