@@ -1,5 +1,4 @@
 import CVulkan
-import Foundation
 
 /// What one physical device says about itself: plain data, so that decisions on it are tested without a device.
 package struct DeviceSnapshot: Sendable, Hashable {
@@ -128,9 +127,6 @@ package struct DeviceSnapshot: Sendable, Hashable {
 }
 
 extension DeviceSnapshot {
-  private static let processorHas512Bits =
-    (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?.contains(" avx512f ") ?? false
-
   init(reading device: Handle, index: Int) throws(VulkanError) {
     var scratch = Scratch()
     defer { scratch.free() }
@@ -142,7 +138,7 @@ extension DeviceSnapshot {
     var basic = VkPhysicalDeviceProperties()
     vkGetPhysicalDeviceProperties(raw, &basic)
     self.init(name: text(basic.deviceName), kind: Kind(basic.deviceType), index: index)
-    keepsLongLoops = kind != .cpu || Self.processorHas512Bits
+    keepsLongLoops = kind != .cpu || Processor.current.has512Bits
     self.extensions = Set(extensions.map { text($0.extensionName) })
     version = [Int(basic.apiVersion >> 22 & 0x7f), Int(basic.apiVersion >> 12 & 0x3ff)]
     driverVersion = basic.driverVersion
