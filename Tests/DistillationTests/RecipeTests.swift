@@ -62,7 +62,8 @@ import Testing
       Mistake(replacing: "name: tiny\n", by: "", error: "x.yml:1: name: is missing (a text)"),
       Mistake(
         replacing: "set: imagenet", by: "set: cifar",
-        error: "x.yml:2: data.set: expected one of fashion-mnist, imagenet, tiny-imagenet, mnist, cub-200, found 'cifar'"),
+        error:
+          "x.yml:2: data.set: expected one of fashion-mnist, imagenet, tiny-imagenet, mnist, cub-200, found 'cifar'"),
       Mistake(
         replacing: "set: imagenet", by: "set: fashion-mnist",
         error:
