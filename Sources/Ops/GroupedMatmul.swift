@@ -59,7 +59,7 @@ package struct GroupedMatmul: Op {
     let (experts, slots, n) = (site.inputs[2].count - 1, site.inputs[3].count, site.outputs[0].shape.last)
     // Packing is one pass over the weights of every expert, however few rows it has; for weight gradients over the rows alone.
     let pays =
-      transposing == .left ? slots >= 32 * experts && site.inputs[0].shape.last * n >= 1 << 14 : slots >= 256 * experts
+      transposing == .left ? slots >= 32 * experts && site.inputs[0].shape.last * n >= 1 << 17 : slots >= 256 * experts
     let packed = PanelTile.heights(site.traits).flatMap { rows in
       transposing == .left
         ? [gradientPanels(site, rows).map { (pays, Variant("panels \(rows)", $0)) }]
