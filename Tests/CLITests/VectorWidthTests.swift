@@ -65,8 +65,8 @@ struct VectorWidthTests {
     let probe = try JSONDecoder().decode(
       WidthProbe.self,
       from: Data(try run(WidthProbe.command, environment: [VectorWidth.variable: "128"]).utf8))
-    let driver = try WidthStore.driver(of: TestDevice.shared.get().snapshot)
-    #expect(probe.bits == 128 && probe.driver == driver)
+    let snapshot = try TestDevice.shared.get().snapshot
+    #expect(probe.bits == 128 && probe.driver == WidthStore.driver(of: snapshot))
   }
 
   /// It is known too late for this process, and in time for the next.
