@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-recipes=(recipes/fashion-vmoe.yml recipes/vmoe-base-imagenet.yml)
+recipes=(recipes/fashion-{vmoe,nac}.yml recipes/vmoe-base-imagenet.yml recipes/nac-few-shot-cub.yml)
 installed=(gfx1100 navi21 navi10 vega20 renoir polaris10)
 newer=(nvidia-162 nvidia-172 nvidia-192 amd-navi31 amd-gfx1201 adreno-730 adreno-750 apple-m1)
 sid=$PWD/.build/drivers/sid
@@ -32,8 +32,8 @@ kernels() (
     adreno-*)
       export VK_ICD_FILENAMES=$folder/freedreno_icd.json PRELOAD=libfreedreno_noop_drm_shim.so
       export FD_GPU_ID=${target#adreno-}
-      # Its buffers end at 128 MiB; the tensors of the other recipe's batch of 256 do not.
-      recipes=(recipes/fashion-vmoe.yml)
+      # Its buffers end at 128 MiB; the tensors of the other recipes do not.
+      recipes=(recipes/fashion-{vmoe,nac}.yml)
       ;;
     apple-*) export VK_ICD_FILENAMES=$folder/asahi_icd.json PRELOAD=libasahi_noop_drm_shim.so ;;
     *)

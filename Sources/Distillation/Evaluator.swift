@@ -20,7 +20,8 @@ package struct Evaluation: Sendable, Hashable {
 /// Circuits draw noise in evaluation too. It is drawn for the rows of a batch from the seed, the same for every batch, so
 /// that an evaluation repeats; published code draws anew.
 package struct Evaluator {
-  static let batch = 250
+  /// Images of a batch: fewer where they are large, for memory, and because a product has an end to its rows.
+  static func batch(_ task: ImageTask) -> Int { task.size <= 64 ? 250 : 50 }
   /// A label no class has: such a row adds nothing to loss or hits.
   private static let padding = UInt32.max
 
@@ -44,8 +45,9 @@ package struct Evaluator {
   /// Counts [3] as `Accuracy` has them, and the sum of the losses, of one batch.
   static func program(_ model: Classifier, _ task: ImageTask) throws(ShapeError) -> Program {
     let graph = Graph()
-    let images = graph.input("images", [Evaluator.batch, task.channels, task.size, task.size], .u8)
-    let labels = graph.input("labels", [Evaluator.batch], .u32)
+    let batch = batch(task)
+    let images = graph.input("images", [batch, task.channels, task.size, task.size], .u8)
+    let labels = graph.input("labels", [batch], .u32)
     let pass = Forward(graph, training: false, state: StepState.input(in: graph), stream: "evaluation")
     let logits = try model.logits(images, pass)
     let loss = try logits.distillationLoss(targets: labels, kind: .none)
@@ -53,6 +55,7 @@ package struct Evaluator {
   }
 
   package func run(over data: ImageDataset) throws(RunError) -> Evaluation {
+    let size = Evaluator.batch(task)
     var hits = (top1: 0.0, top5: 0.0, rows: 0.0, loss: 0.0)
     var pending: [Plan.Run] = []
     func collect(downTo count: Int) throws(VulkanError) {
@@ -62,12 +65,12 @@ package struct Evaluator {
         hits.top1 += Double(counts[0])
         hits.top5 += Double(counts[1])
         hits.rows += Double(counts[2])
-        hits.loss += Double(try run.floats(1)[0]) * Double(Evaluator.batch)
+        hits.loss += Double(try run.floats(1)[0]) * Double(size)
       }
     }
     try attempt("evaluation") { () throws(VulkanError) in
-      for start in stride(from: 0, to: data.count, by: Evaluator.batch) {
-        let indices = (start..<start + Evaluator.batch).map { min($0, data.count - 1) }
+      for start in stride(from: 0, to: data.count, by: size) {
+        let indices = (start..<start + size).map { min($0, data.count - 1) }
         let batch = data.batch(indices)
         let labels = batch.labels.enumerated().map { start + $0 < data.count ? $1 : Evaluator.padding }
         pending.append(

@@ -146,10 +146,11 @@ package struct Pipeline: Sendable {
       evaluated += task.trained.compactMap { recipe.classifier($0.block) }
     }
     let corrupted = recipe.evaluation.corruptions.count * min(recipe.evaluation.images, images.test.count)
-    let batches = (images.validation.count + images.test.count + corrupted) / Evaluator.batch + 1
+    let count = images.validation.count + images.test.count + corrupted
     for model in evaluated {
       let images = recipe.images(of: model.layout.block)
-      programs.append((try attempt { () throws(ShapeError) in try Evaluator.program(model, images) }, batches))
+      let program = try attempt { () throws(ShapeError) in try Evaluator.program(model, images) }
+      programs.append((program, count / Evaluator.batch(images) + 1))
     }
     return programs
   }
