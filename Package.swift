@@ -53,7 +53,8 @@ let package = Package(
         "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Kernels", "Random", "Storage",
         "ShaderCompiler", "ShaderReflection", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      path: "bench", exclude: ["compare_ops.py", "compare_steps.py", "recipes", "results", "torch"],
+      path: "bench",
+      exclude: ["compare_circuit.py", "compare_ops.py", "compare_steps.py", "recipes", "results", "torch"],
       resources: ["copy", "fma", "lanes_reference", "touch"].map { .embedInCode("shaders/\($0).comp") }),
 
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),

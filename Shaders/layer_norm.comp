@@ -1,5 +1,5 @@
 #version 450
-// y[r, c] = (x[r, c] - mean[r]) rstd[r] weight[c] + bias[c], rstd = 1 / sqrt(variance + eps): a cluster per row.
+// y[r, c] = (x[r, c] - mean[r]) rstd[r] weight[r % turn, c] + bias[r % turn, c], rstd = 1 / sqrt(variance + eps): a cluster per row.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
@@ -19,12 +19,14 @@ layout(binding = 4) writeonly buffer Mean { float mean[]; };
 layout(binding = 5) writeonly buffer Rstd { float rstd[]; };
 layout(push_constant) uniform Push {
   uint rows;
+  uint turn;  // rows of weight and bias
   float eps;
 };
 
 void main() {
   uint r = linear_cluster();
   uint start = min(r, rows - 1) * C;
+  uint parameters = min(r, rows - 1) % turn * C;
   vec4 v[VECTORS];
   vec4 sum = vec4(0.0);
   [[unroll]] for (uint i = 0; i < VECTORS; i++) {
@@ -41,7 +43,7 @@ void main() {
   if (r < rows) {
     [[unroll]] for (uint i = 0; i < VECTORS; i++) {
       uint c = column(i);
-      if (c < C) STORE4(y, start, c, C, v[i] * s * row4(weight, 0, i) + row4(bias, 0, i));
+      if (c < C) STORE4(y, start, c, C, v[i] * s * row4(weight, parameters, i) + row4(bias, parameters, i));
     }
     if (cluster_lane() == 0) {
       mean[r] = m;

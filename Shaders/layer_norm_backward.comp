@@ -1,6 +1,6 @@
 #version 450
 // dx[r, c] = rstd[r] (g[c] - mean_c(g) - h[c] mean_c(g h)) (+ residual[r, c]): a cluster per row.
-// Where g = dy weight and h = (x - mean) rstd.
+// Where g = dy weight[r % turn] and h = (x - mean) rstd.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
@@ -20,12 +20,16 @@ layout(binding = 3) uniform textureBuffer rstd;
 layout(binding = 4) uniform textureBuffer dy;
 layout(binding = 5) uniform textureBuffer residual;
 layout(binding = 6) writeonly buffer DX { vec4 dx[]; };
-layout(push_constant) uniform Push { uint rows; };
+layout(push_constant) uniform Push {
+  uint rows;
+  uint turn;  // rows of weight
+};
 
 void main() {
   uint r = linear_cluster();
   int known = int(min(r, rows - 1));
   uint start = known * C;
+  uint parameters = uint(known) % turn * C;
   float m = texelFetch(mean, known).x;
   float s = texelFetch(rstd, known).x;
   vec4 g[VECTORS];
@@ -33,7 +37,7 @@ void main() {
   vec4 sum_g = vec4(0.0);
   vec4 sum_gh = vec4(0.0);
   [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    g[i] = row4(dy, start, i) * row4(weight, 0, i);
+    g[i] = row4(dy, start, i) * row4(weight, parameters, i);
     h[i] = (row4(x, start, i) - m) * s;
     sum_g += g[i];
     sum_gh += g[i] * h[i];

@@ -1,9 +1,11 @@
 #version 450
 // dweight[k, c] = sum over chunk k's rows of dy[r, c] (x[r, c] - mean[r]) rstd[r], dbias[k, c] = sum of dy[r, c].
+// Rows are C / ROW rows of x side by side, each with its own mean and rstd, where weight and bias have as many rows.
 // A cluster takes four columns, its lanes every CLUSTER-th row.
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
+layout(constant_id = 2) const uint ROW = 64;
 const uint COLUMNS4 = (C + 3) / 4;
 #include "cluster.glsl"
 #include "fetch4.glsl"
@@ -21,11 +23,21 @@ layout(push_constant) uniform Push {
   uint chunk;
 };
 
+// What the rows of x have that columns c ..< c + 4 of row r lie in.
+vec4 statistic(textureBuffer source, uint r, uint c) {
+  uint first = r * (C / ROW);
+  if (ROW == C || ROW % 4 == 0) return vec4(texelFetch(source, int(first + c / ROW)).x);
+  uvec4 row = first + min(c + uvec4(0, 1, 2, 3), uvec4(C - 1)) / ROW;
+  return vec4(
+      texelFetch(source, int(row.x)).x, texelFetch(source, int(row.y)).x, texelFetch(source, int(row.z)).x,
+      texelFetch(source, int(row.w)).x);
+}
+
 void accumulate(uint r, uint c, inout vec4 sum_w, inout vec4 sum_b) {
   vec4 g = fetch4(dy, C % 4 == 0, int(r * C), int(c), int(C));
   vec4 v = fetch4(x, C % 4 == 0, int(r * C), int(c), int(C));
   sum_b += g;
-  sum_w += g * ((v - texelFetch(mean, int(r)).x) * texelFetch(rstd, int(r)).x);
+  sum_w += g * ((v - statistic(mean, r, c)) * statistic(rstd, r, c));
 }
 
 void main() {

@@ -8,8 +8,8 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
 layout(constant_id = 8) const bool PACKED_A = true;
-layout(binding = 5) uniform textureBuffer a;
-layout(binding = 6) uniform textureBuffer b;
+layout(binding = 5, rgba32f) uniform readonly restrict imageBuffer a;
+layout(binding = 6, rgba32f) uniform readonly restrict imageBuffer b;
 layout(push_constant) uniform Push {
   int M;
   int N;
@@ -21,7 +21,7 @@ int row_of_a(int row) { return row; }
 
 void main() {
   int k = int(gl_WorkGroupID.z) * chunk4;
-  int tile = int(gl_WorkGroupID.x);
-  accumulate(tile, tile * ROWS, M, int(gl_WorkGroupID.y), K4, k, min(chunk4, K4 - k));
-  finish(int(gl_WorkGroupID.z) * M * N, 0, tile * ROWS, M, N);
+  int tile = int(gl_WorkGroupID.x), panel = int(gl_WorkGroupID.y);
+  accumulate(tile, tile * ROWS, M, panel, K4, k, min(chunk4, K4 - k));
+  finish(int(gl_WorkGroupID.z) * M * N, 0, tile * ROWS, M, panel, N);
 }

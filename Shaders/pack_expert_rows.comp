@@ -8,6 +8,7 @@
 #include "wide.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const bool GATHERED = false;
+layout(constant_id = 1) const int ROWS = 16;
 layout(binding = 0) uniform textureBuffer a;
 layout(binding = 1) uniform utextureBuffer offsets;  // [E + 1]
 layout(binding = 2) uniform utextureBuffer gather;  // [S]
@@ -18,7 +19,6 @@ layout(push_constant) uniform Push {
   int experts;
   int divisor;
 };
-const int ROWS = 16;
 #include "expert_tile.glsl"
 
 int row(int s) { return GATHERED ? int(texelFetch(gather, s).x) / divisor : s; }

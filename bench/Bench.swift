@@ -11,7 +11,8 @@ package struct Bench: ParsableCommand {
       """,
     subcommands: [
       PeakBench.self, OpsBench.self, MatmulBench.self, AttentionBench.self, MoEBench.self, StepBench.self,
-      ShaderBench.self, CompareBench.self,
+      CircuitBench.self,
+      CircuitBench.self, ShaderBench.self, CompareBench.self,
     ])
 
   package init() {}

@@ -26,23 +26,12 @@ struct StepBench: ParsableCommand {
     let recipe = try Recipe(reading: recipe)
     let pairs = try pairs?.numbers(of: recipe) ?? Array(0..<recipe.pairs)
     let session = try Session(options)
-    let rate = try matmulRate(session)
-    session.note(String(format: "matmul of 512 x 512 x 512: %.1f GFLOP/s", 1e-9 * rate))
-    let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
+    let rate = try WholeStep.matmulRate(session)
+    let phases = recipe.allPhases(pairs: pairs)
     for phase in phases where self.phase == nil || phase.name == self.phase {
       try measure(phase.task(recipe), recipe, matmulRate: rate, session)
     }
     try session.finish()
-  }
-
-  /// Operations per second of y = x W^T at 512 x 512 x 512: what a step's are compared with.
-  private func matmulRate(_ session: Session) throws -> Double {
-    let opCase = try MatmulForm.nt.opCase(MatmulShape(512, 512, 512))
-    let tensors = try OpTensors(opCase, on: session.device)
-    let variant = try session.variants(of: opCase.op, at: tensors.site)[0]
-    let contender = try Contender(variant.name, variant.launch, on: tensors)
-    let seconds = try alternate([contender], seconds: options.seconds)[0].min
-    return Double(opCase.op.cost(tensors.site.inputs, tensors.site.outputs).flops) / seconds
   }
 
   private func measure(_ task: TrainingTask, _ recipe: Recipe, matmulRate: Double, _ session: Session) throws {
@@ -55,76 +44,12 @@ struct StepBench: ParsableCommand {
       let state = try ModuleState(layout, values: values, isTrained: unit.isTrained, device: device)
       blocks.merge(state.blocks) { a, _ in a }
     }
-    let feed = feed(task, recipe)
-    let plan = try Plan(layout, on: device, blocks: blocks)
-    for _ in 0..<2 { try plan.run(feeding: feed).ticket.wait() }
-    var timings = Timings(hasTimestamps: false)
-    var host: [Double] = []
-    let begin = ContinuousClock.now
-    while timings.device.count < 5 || begin.duration(to: .now) < .seconds(options.seconds) {
-      let (start, processor) = (ContinuousClock.now, processorSeconds())
-      var clock = HostClock()
-      clock.start()
-      let run = try plan.run(feeding: feed)
-      clock.stop()
-      try run.ticket.wait()
-      timings.add((start.seconds, processorSeconds() - processor))
-      host.append(clock.seconds)
-    }
     let settings = task.settings
     let batch = settings.accumulate == 1 ? "\(settings.batch)" : "\(settings.accumulate) x \(settings.batch)"
-    let matmulFraction = Double(layout.cost.flops) / timings.median / matmulRate
-    session.report(
-      op: "step", case: task.name, shape: "batch \(batch)", family: "\(plan.dispatchCount) dispatches", timings,
-      cost: layout.cost, relative: ["matmul": matmulFraction],
-      step: Row.Step(
-        hostMilliseconds: 1e3 * host.sorted()[host.count / 2], dispatches: plan.dispatchCount,
-        barriers: plan.barrierCount))
-    if !options.json {
-      print(
-        String(
-          format: "  %.2f GFLOP at %.0f %% of the rate of matmul; %d dispatches, %d barriers; host work %.3f ms",
-          1e-9 * Double(layout.cost.flops), 100 * matmulFraction, plan.dispatchCount, plan.barrierCount,
-          1e3 * host.sorted()[host.count / 2]))
-    }
-    if whole { return }
-    guard device.plan.hasTimestamps else { return session.note("  no times of single ops: no time stamps") }
-    try ops(task, layout, blocks, feed, session)
-  }
-
-  /// The ops of profiled steps, added up by name.
-  private func ops(
-    _ task: TrainingTask, _ layout: PlanLayout, _ blocks: [String: Buffer], _ feed: (Plan.Feed) -> Void,
-    _ session: Session
-  ) throws {
-    let types = layout.program.types
-    let names = layout.program.nodes.map { node in
-      shapes
-        ? "\(node.op.name) \(node.inputs.prefix(2).map { types[$0].description }.joined(separator: " "))" : node.op.name
-    }
-    var kinds: [String: (op: String, count: Int, cost: Cost, timings: Timings)] = [:]
-    for (node, name) in zip(layout.program.nodes, names) {
-      let cost = node.op.cost(node.inputs.map { types[$0] }, node.outputs.map { types[$0] })
-      let known = kinds[name] ?? (node.op.name, 0, Cost(flops: 0, bytes: 0), Timings(hasTimestamps: true))
-      kinds[name] = (known.op, known.count + 1, known.cost + cost, known.timings)
-    }
-    let plan = try Plan(layout, on: session.device, blocks: blocks, profiling: true)
-    try plan.run(feeding: feed).ticket.wait()
-    let begin = ContinuousClock.now
-    var runs = 0
-    while runs < 3 || begin.duration(to: .now) < .seconds(options.seconds) {
-      try plan.run(feeding: feed).ticket.wait()
-      var sums: [String: Double] = [:]
-      for ((_, seconds), name) in zip(try plan.opSeconds() ?? [], names) { sums[name, default: 0] += seconds }
-      for (name, seconds) in sums { kinds[name]?.timings.add((seconds, .nan)) }
-      runs += 1
-    }
-    for (name, kind) in kinds.sorted(by: { $0.value.timings.median > $1.value.timings.median }) {
-      let shape = shapes ? String(name.dropFirst(kind.op.count + 1)) : "all"
-      session.report(
-        op: kind.op, case: shapes ? "step \(task.name) \(shape)" : "step \(task.name)", shape: shape,
-        family: "\(kind.count) ops", kind.timings, cost: kind.cost)
-    }
+    let step = WholeStep(
+      name: task.name, shape: "batch \(batch)", layout: layout, blocks: blocks, feed: feed(task, recipe))
+    try step.measure(matmulRate: matmulRate, session)
+    if !whole { try step.measureOps(shapes: shapes, session) }
   }
 
   /// Step 1, with noise for images: tokens then differ and are routed to all experts.

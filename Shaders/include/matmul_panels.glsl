@@ -1,8 +1,8 @@
 // A tile of C in the registers of one subgroup, ROWS rows x 8 CLUSTER columns, eight neighbouring columns per lane, over operands
 // that pack_panels laid out. N is a multiple of 8.
 //
-// The includer declares CLUSTER, PACKED_A and the texel buffers a and b, and where it is not PACKED_A the rows that A is really
-// stored in: `int row_of_a(int)`.
+// The includer declares CLUSTER, PACKED_A and the image buffers a and b (their loads are inlined, fetches of texture buffers are
+// calls), and where it is not PACKED_A the rows that A is really stored in: `int row_of_a(int)`.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
@@ -10,7 +10,7 @@
 #include "wide.glsl"
 #include "epilogue.glsl"
 
-const int ROWS = 16;
+layout(constant_id = 10) const int ROWS = 16;  // even; a multiple of CLUSTER
 const int A_VECTORS = ROWS / int(CLUSTER);
 
 vec4 sums[ROWS][2];
@@ -32,26 +32,29 @@ void accumulate(int tile, int m0, int m_end, int panel, int K4, int k, int count
   for (int step = 0; step < count; step++) {
     vec4 a_part[A_VECTORS];
     vec4 b_part[8];
-    [[unroll]] for (int q = 0; q < A_VECTORS; q++) a_part[q] = texelFetch(a, a_at[q] + along_a);
-    [[unroll]] for (int j = 0; j < 8; j++) b_part[j] = texelFetch(b, b_at + int(CLUSTER) * j);
+    [[unroll]] for (int q = 0; q < A_VECTORS; q++) a_part[q] = imageLoad(a, a_at[q] + along_a);
+    [[unroll]] for (int j = 0; j < 8; j++) b_part[j] = imageLoad(b, b_at + int(CLUSTER) * j);
     along_a += PACKED_A ? ROWS : 1;
     b_at += 8 * int(CLUSTER);
-    // Row by row, so that a row's sums stay in registers over the four k.
-    [[unroll]] for (int i = 0; i < ROWS; i++) {
-      float x[4];
-      [[unroll]] for (int t = 0; t < 4; t++) x[t] = subgroupShuffle(a_part[i / CLUSTER][t], i % CLUSTER);
-      [[unroll]] for (int v = 0; v < 2; v++)
+    // Two rows at a time: what is read of B for a column serves both, and its sums stay in registers over the four k.
+    [[unroll]] for (int i = 0; i < ROWS; i += 2) {
+      vec4 x[2];
+      [[unroll]] for (int r = 0; r < 2; r++)
         [[unroll]] for (int t = 0; t < 4; t++)
-          sums[i][v] +=
-              x[t] * vec4(b_part[4 * v][t], b_part[4 * v + 1][t], b_part[4 * v + 2][t], b_part[4 * v + 3][t]);
+          x[r][t] = subgroupShuffle(a_part[(i + r) / CLUSTER][t], (i + r) % CLUSTER);
+      [[unroll]] for (int j = 0; j < 8; j++)
+        [[unroll]] for (int r = 0; r < 2; r++) {
+          vec4 y = b_part[j];
+          sums[i + r][j / 4][j % 4] += (x[r][0] * y[0] + x[r][1] * y[1]) + (x[r][2] * y[2] + x[r][3] * y[3]);
+        }
     }
   }
 }
 
-/// Hands the sums to the epilogue; C's rows are `columns` long, the matrix starts at element c_start, its bias at bias_start.
-/// A loop where the epilogue is long, see matmul_lanes.glsl.
-void finish(int c_start, int bias_start, int m0, int m_end, int columns) {
-  int n = int(gl_WorkGroupID.y * CLUSTER + gl_SubgroupInvocationID) * 8;
+/// Hands the sums of column tile `tile` to the epilogue; C's rows are `columns` long, the matrix starts at element c_start, its bias
+/// at bias_start. A loop where the epilogue is long, see matmul_lanes.glsl.
+void finish(int c_start, int bias_start, int m0, int m_end, int tile, int columns) {
+  int n = (tile * int(CLUSTER) + int(gl_SubgroupInvocationID)) * 8;
   vec4 bias_values[2];
   [[unroll]] for (int v = 0; v < 2; v++) bias_values[v] = bias_at(bias_start, min(n, columns - 8) + 4 * v, columns);
   if (ACTIVATION == 0) {

@@ -64,14 +64,12 @@ package struct AttentiveCircuit: Student {
     }
   }
 
-  package func circuit(block: String, dropPath: Double = 0) -> NeuralCircuit {
-    NeuralCircuit(
+  package func whole(
+    block: String, dropPath: Double, classes: Int?, head: ParameterBuilder?
+  ) -> WholeStudent {
+    let circuit = NeuralCircuit(
       block: block, width: width(dropPath: dropPath), settings: settings, images: images(target),
-      classes: target.classes)
-  }
-
-  package func whole(block: String, dropPath: Double) -> WholeStudent {
-    let circuit = circuit(block: block, dropPath: dropPath)
+      classes: classes ?? target.classes, head: head)
     let (keepsGrid, keepsPooling) = (taught.size == target.size, taught.classes == target.classes)
     let model = Classifier(layout: circuit.layout) {
       circuit.part(of: $0, keepsGrid: keepsGrid, keepsPooling: keepsPooling)

@@ -34,13 +34,13 @@ package struct E2E: Phase {
     return TrainingTask(
       name: block == "student" ? "E2E" : "E2E \(block)", dataStream: "E2E", settings: settings,
       units: [.init(student.model.layout, isTrained: true, origin: origin)], images: recipe.target.task,
-      consultation: student.penalty?.consultation
-    ) { (step) throws(ShapeError) in
+      consultation: student.penalty?.consultation, imageCount: recipe.data.studentImages
+    ) { (step, record) throws(ShapeError) in
       let pass = step.pass("student", training: true)
       var objective = try step.classification(student.model.logits(step.images, pass), trains: block)
       // Parameters are the same in all parts of a step.
       if step.micro == 0 { objective.penalty = try student.penalty?.value(pass) }
-      return [objective]
+      try record(objective)
     }
   }
 }

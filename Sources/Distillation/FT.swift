@@ -16,8 +16,9 @@ package struct FT: Phase {
           teacher.layout, isTrained: true,
           origin: .modules("teacher", count: recipe.pairs, part: teacher.classifier.part, freshAs: "teacher"))
       ], images: recipe.task
-    ) { (step) throws(ShapeError) in
-      [try step.classification(teacher(step.images, step.pass("teacher", training: true)), trains: "teacher")]
+    ) { (step, record) throws(ShapeError) in
+      try record(
+        step.classification(teacher(step.images, step.pass("teacher", training: true)), trains: "teacher"))
     }
   }
 }

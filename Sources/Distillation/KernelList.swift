@@ -46,7 +46,7 @@ package struct KernelList {
   /// The training steps of all phases, and the evaluation.
   package mutating func add(_ recipe: Recipe) throws(RunError) {
     let pairs = Array(0..<recipe.pairs)
-    for phase in [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()] as [any Phase] {
+    for phase in recipe.allPhases(pairs: pairs) {
       let task = phase.task(recipe)
       add(try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe).program })
     }

@@ -39,10 +39,9 @@ package struct M2mKD: Phase {
     }
     return TrainingTask(
       name: block == "student" ? "m2mKD" : "m2mKD \(block)", dataStream: "m2mKD", settings: settings,
-      units: units, images: recipe.task
-    ) { (step) throws(ShapeError) in
+      units: units, images: recipe.task, imageCount: recipe.data.studentImages
+    ) { (step, record) throws(ShapeError) in
       var frame = MetaFrame(meta, step)
-      var objectives: [Objective] = []
       for (pair, module) in zip(pairs, modules) {
         let input = try frame.prefix(pair)
         var taught: Value?
@@ -54,10 +53,8 @@ package struct M2mKD: Phase {
         let rows = try frame.suffix(after: pair, output).distillationLoss(
           targets: step.labels, teacher: taught, kind: taught == nil ? .none : distillation.kind,
           alpha: Float(alpha), tau: Float(distillation.tau), labelSmoothing: Float(step.labelSmoothing))
-        objectives.append(
-          Objective(block: module.layout.block, loss: rows.loss, base: rows.base, distillation: rows.kd))
+        try record(Objective(block: module.layout.block, loss: rows.loss, base: rows.base, distillation: rows.kd))
       }
-      return objectives
     }
   }
 }

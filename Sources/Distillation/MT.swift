@@ -18,15 +18,13 @@ package struct MT: Phase {
     }
     return TrainingTask(
       name: "MT", dataStream: "MT", settings: settings, units: [recipe.frozenMeta] + units, images: recipe.task
-    ) { (step) throws(ShapeError) in
+    ) { (step, record) throws(ShapeError) in
       var frame = MetaFrame(meta, step)
-      var objectives: [Objective] = []
       for (pair, module) in zip(pairs, modules) {
         let block = module.layout.block
         let taught = try module(frame.prefix(pair), step.pass(block, training: true))
-        objectives.append(try step.classification(frame.suffix(after: pair, taught), trains: block))
+        try record(step.classification(frame.suffix(after: pair, taught), trains: block))
       }
-      return objectives
     }
   }
 }

@@ -20,12 +20,24 @@ package struct MetricsRow: Codable, Sendable {
   /// Processor time of the training thread per step: everything the host does but wait.
   package var hostMilliseconds: Double?
   package var split: String?
+  /// What was done to the images of an evaluation, and how much of it.
+  package var corruption: String?
+  package var severity: Int?
 
   package init(event: Event, task: String, block: String, step: Int) {
     self.event = event
     self.task = task
     self.block = block
     self.step = step
+  }
+
+  init(_ evaluation: Evaluation, on split: String, task: String, block: String, step: Int) {
+    self.init(event: .evaluation, task: task, block: block, step: step)
+    self.split = split
+    loss = evaluation.loss
+    top1 = evaluation.top1
+    top5 = evaluation.top5
+    images = evaluation.images
   }
 }
 

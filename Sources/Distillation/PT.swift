@@ -12,8 +12,8 @@ package struct PT: Phase {
     return TrainingTask(
       name: "PT", dataStream: "PT", settings: settings,
       units: [.init(meta.layout, isTrained: true, origin: .fresh(as: "meta"))], images: recipe.task
-    ) { (step) throws(ShapeError) in
-      [try step.classification(meta(step.images, step.pass("meta", training: true)), trains: "meta")]
+    ) { (step, record) throws(ShapeError) in
+      try record(step.classification(meta(step.images, step.pass("meta", training: true)), trains: "meta"))
     }
   }
 }

@@ -8,7 +8,7 @@ package protocol Phase: Sendable {
 
 extension Recipe {
   package func settings(_ phase: PhaseName) -> PhaseSettings {
-    guard let settings = phases[phase] else { preconditionFailure("a recipe has all phases") }
+    guard let settings = phases[phase] else { preconditionFailure("the recipe has no phase \(phase.rawValue)") }
     return settings
   }
 

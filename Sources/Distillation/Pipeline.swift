@@ -27,10 +27,26 @@ package struct Pipeline: Sendable {
     let training: ImageDataset
     let validation: ImageDataset
     let test: ImageDataset
+    /// What few-shot adaptation learns from and is tested on; nil without it.
+    let fewShot: (support: ImageDataset, query: ImageDataset)?
 
     package init(_ recipe: Recipe) throws(RunError) {
       for data in [recipe.data, recipe.target.data] where data.kind != .fashionMNIST {
         throw RunError("\(recipe.name): data set '\(data.kind.rawValue)' has no reader yet; only plan works for it")
+      }
+      fewShot = try recipe.fewShot.map { (few) throws(RunError) in
+        guard few.data.kind == .fashionMNIST || few.data.kind == .mnist else {
+          throw RunError(
+            "\(recipe.name): data set '\(few.data.kind.rawValue)' has no reader yet; only plan works for it")
+        }
+        return try attempt("few_shot") { () throws(StorageError) in
+          func chosen(_ split: ImageDataset.Split) throws(StorageError) -> ImageDataset {
+            // The same classes and images for every seed, as with the validation images.
+            try ImageDataset.fashionMNIST(directory: few.data.directory, split: split)
+              .padded(to: recipe.target.task.size).classes(few.ways, seed: 0)
+          }
+          return (try chosen(.train).balanced(few.ways * few.shots, seed: 0), try chosen(.test))
+        }
       }
       let size = recipe.task.size
       guard recipe.target.task.size == size else {
@@ -46,6 +62,18 @@ package struct Pipeline: Sendable {
         )
       }
     }
+
+    /// What the whole model of this name is evaluated on.
+    func evaluated(_ block: String) -> [(split: String, data: ImageDataset)] {
+      if block == FS.block { return fewShot.map { [("test", $0.query)] } ?? [] }
+      return [("validation", validation), ("test", test)]
+    }
+
+    /// What a task learns from, before it takes its part.
+    func all(for task: TrainingTask) -> ImageDataset { task.isFewShot ? fewShot?.support ?? training : training }
+
+    /// The test images of the whole model of this name.
+    package func test(of block: String) -> ImageDataset { evaluated(block).last?.data ?? test }
   }
 
   private let trainer: Trainer
@@ -58,7 +86,8 @@ package struct Pipeline: Sendable {
   ) {
     self.images = images
     trainer = Trainer(
-      recipe: recipe, seed: seed, device: device, choices: choices, training: images.training, directory: directory,
+      recipe: recipe, seed: seed, device: device, choices: choices, training: images.training,
+      support: images.fewShot?.support, directory: directory,
       reporter: reporter, stop: stop, profile: profile)
   }
 
@@ -77,6 +106,7 @@ package struct Pipeline: Sendable {
     Contestant(title: "student from scratch, all steps", block: "long", tasks: ["E2E long"]),
     Contestant(
       title: "student, modules without teacher", block: "alone", tasks: ["m2mKD alone", "E2E alone"]),
+    Contestant(title: "student, few-shot head", block: FS.block, tasks: ["FS"]),
   ]
 
   /// Trains what `selection` names.
@@ -91,7 +121,9 @@ package struct Pipeline: Sendable {
     for task in tasks(recipe, selection) {
       _ = try attempt(task.name) { () throws(StorageError) in
         try BatchSampler(
-          count: images.training.count, batch: task.settings.batch * task.settings.accumulate, seed: 0, stream: "")
+          count: try task.images(of: images.all(for: task)).count,
+          batch: task.settings.batch * task.settings.accumulate,
+          seed: 0, stream: "")
       }
       let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
       try task.checkMemory(PlanLayout(step.program, traits: device.traits, frozen: task.frozen), on: device)
@@ -113,7 +145,8 @@ package struct Pipeline: Sendable {
       }
       evaluated += task.trained.compactMap { recipe.classifier($0.block) }
     }
-    let batches = (images.validation.count + images.test.count) / Evaluator.batch + 1
+    let corrupted = recipe.evaluation.corruptions.count * min(recipe.evaluation.images, images.test.count)
+    let batches = (images.validation.count + images.test.count + corrupted) / Evaluator.batch + 1
     for model in evaluated {
       let images = recipe.images(of: model.layout.block)
       programs.append((try attempt { () throws(ShapeError) in try Evaluator.program(model, images) }, batches))
@@ -123,7 +156,7 @@ package struct Pipeline: Sendable {
 
   private static func tasks(_ recipe: Recipe, _ selection: Selection) -> [TrainingTask] {
     let pairs = selection.pairs ?? Array(0..<recipe.pairs)
-    let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
+    let phases = recipe.allPhases(pairs: pairs)
     let chosen = phases.filter { selection.phase == nil || selection.phase == $0.name }
     guard selection.phase == nil, selection.pairs == nil else { return chosen.map { $0.task(recipe) } }
     return (chosen + [scratch(recipe)] + (selection.controls ? longControls(recipe) : [])).map { $0.task(recipe) }
@@ -148,8 +181,8 @@ package struct Pipeline: Sendable {
     ]
   }
 
-  /// Evaluates every whole model the run has, on validation and test images.
-  package func evaluate() throws(RunError) -> [ResultsTable.Row] {
+  /// Evaluates every whole model the run has, on validation and test images, and on corrupted ones if the recipe names any.
+  package func evaluate() throws(RunError) -> ResultsTable {
     let directory = trainer.directory
     try attempt { () throws(StorageError) in
       try directory.metrics.remove { (row: MetricsRow) in row.event == .evaluation }
@@ -157,34 +190,38 @@ package struct Pipeline: Sendable {
     let tasks = try attempt { () throws(StorageError) in
       try directory.metrics.rows(as: MetricsRow.self).filter { $0.event == .task }
     }
+    let corrupted = try CorruptedTests(recipe.evaluation, images.test)
     var rows: [ResultsTable.Row] = []
     for contestant in Pipeline.contestants where directory.has(contestant.block) {
       guard !trainer.stop.isRaised else { throw RunError(stopped: "stopped before \(contestant.title) was evaluated") }
       let checkpoint = try StoredModel(reading: directory.checkpoint(contestant.block))
       let evaluator = try checkpoint.evaluator(on: trainer.device, choices: trainer.choices)
       var results: [Evaluation] = []
-      for (split, data) in [("validation", images.validation), ("test", images.test)] where data.count > 0 {
+      for (split, data) in images.evaluated(contestant.block) where data.count > 0 {
         let result = try evaluator.run(over: data)
-        var row = MetricsRow(
-          event: .evaluation, task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
-        row.split = split
-        row.loss = result.loss
-        row.top1 = result.top1
-        row.top5 = result.top5
-        row.images = result.images
+        let row = MetricsRow(
+          result, on: split, task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
         try attempt { () throws(StorageError) in try directory.metrics.append(row) }
         trainer.reporter.evaluated(row)
         results.append(result)
       }
       guard let last = results.last else { continue }
+      let isFewShot = contestant.block == FS.block
+      let harder = isFewShot ? CorruptedTests.Results(results: []) : try corrupted.run(evaluator)
+      for result in harder.results {
+        let row = result.row(task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
+        try attempt { () throws(StorageError) in try directory.metrics.append(row) }
+      }
+      if let summary = harder.summary { trainer.reporter.note("\(contestant.block): \(summary)") }
       let own = tasks.filter { contestant.tasks.contains($0.task) }
       rows.append(
         ResultsTable.Row(
           title: contestant.title, validation: results.count > 1 ? results[0] : nil, test: last,
+          corrupted: harder.top1,
           steps: contestant.tasks.compactMap { name in own.last { $0.task == name }?.step },
           seconds: own.reduce(0) { $0 + ($1.seconds ?? 0) }))
     }
-    return rows
+    return ResultsTable(rows, note: corrupted.note)
   }
 }
 

@@ -39,23 +39,23 @@ package struct PlanReport: Sendable {
       + [recipe.student.whole(block: "student", dropPath: 0).model.layout]
       + pairs.map { recipe.student.module($0, block: "student", settings: recipe.settings(.m2mKD)).layout }
     models = layouts.map { Model(block: $0.block, parameters: $0.elements) }
-    let phases: [any Phase] = [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()]
+    let phases = recipe.allPhases(pairs: pairs)
     var tasks: [Task] = []
     for phase in phases {
       let task = phase.task(recipe)
       let parts = task.settings.accumulate
-      // Each micro-batch after the second adds what the second adds, and no memory, so two are enough to reckon with.
+      // Each micro-batch after the second adds what the third adds, and no memory, so three are enough to reckon with.
       func layout(_ parts: Int) throws(RunError) -> PlanLayout {
         let task = task.with(accumulate: parts)
         let step = try attempt(task.name) { () throws(ShapeError) in try StepProgram(task, recipe: recipe) }
         return PlanLayout(step.program, traits: traits, choices: choices, frozen: task.frozen)
       }
-      let largest = try layout(min(parts, 2))
+      let largest = try layout(min(parts, 3))
       var (flops, dispatches) = (largest.cost.flops, largest.dispatchCount)
-      if parts > 2 {
-        let one = try layout(1)
-        flops += (parts - 2) * (flops - one.cost.flops)
-        dispatches += (parts - 2) * (dispatches - one.dispatchCount)
+      if parts > 3 {
+        let two = try layout(2)
+        flops += (parts - 3) * (flops - two.cost.flops)
+        dispatches += (parts - 3) * (dispatches - two.dispatchCount)
       }
       tasks.append(
         Task(

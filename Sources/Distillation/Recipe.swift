@@ -23,6 +23,9 @@ package struct Recipe: Sendable {
   package let phases: [PhaseName: PhaseSettings]
   package let distillation: DistillationSettings
   package let controls: ControlSettings
+  package let evaluation: EvaluationSettings
+  /// nil without few-shot adaptation.
+  package let fewShot: FewShotSettings?
   package let checkpointEvery: Int
 
   /// Modules a model is divided into, and so teaching pairs.
@@ -35,6 +38,8 @@ package enum PhaseName: String, Sendable, CaseIterable {
   case ft = "FT"
   case m2mKD
   case e2e = "E2E"
+  /// Only where the recipe has few-shot data.
+  case fs = "FS"
 }
 
 package struct DataSettings: Sendable {
@@ -42,6 +47,8 @@ package struct DataSettings: Sendable {
     case fashionMNIST = "fashion-mnist"
     case imageNet = "imagenet"
     case tinyImageNet = "tiny-imagenet"
+    case mnist
+    case cub = "cub-200"
 
     /// The published size of the training set.
     var count: Int {
@@ -49,6 +56,16 @@ package struct DataSettings: Sendable {
       case .fashionMNIST: 60_000
       case .imageNet: 1_281_167
       case .tinyImageNet: 100_000
+      case .mnist: 60_000
+      case .cub: 5_994
+      }
+    }
+
+    var classes: Int {
+      switch self {
+      case .fashionMNIST, .mnist: 10
+      case .imageNet: 1000
+      case .tinyImageNet, .cub: 200
       }
     }
   }
@@ -57,6 +74,8 @@ package struct DataSettings: Sendable {
   package let directory: String
   /// Training images set aside to choose by.
   package let validation: Int
+  /// Training images that the student's phases and their controls see; nil for all.
+  package let studentImages: Int?
 
   /// Images left to train on.
   package var trainingImages: Int { kind.count - validation }
@@ -97,6 +116,8 @@ package struct PhaseSettings: Sendable {
   package let weightDecay: Double?
   /// Whether vectors, biases and latents decay too.
   package let decaysAll: Bool
+  /// Of Nesterov's method, which then takes AdamW's place.
+  package let momentum: Double?
 
   package func learningRate(step: Int) -> Double { schedule((step - 1) / stepsPerUnit) }
 
@@ -106,7 +127,8 @@ package struct PhaseSettings: Sendable {
       schedule: LearningRate(
         base: rate, warmupFrom: schedule.warmupFrom, minimum: schedule.minimum,
         warmup: min(steps, schedule.warmup * stepsPerUnit), total: steps),
-      clip: clip, dropPath: dropPath, weightDecay: weightDecay, decaysAll: decaysAll)
+      clip: clip, dropPath: dropPath, weightDecay: weightDecay, decaysAll: decaysAll,
+      momentum: momentum)
   }
 }
 
@@ -168,10 +190,13 @@ extension Recipe {
         eps: try o.double("eps", 1e-8), weightDecay: try o.double("weight_decay", 0.05))
     }
     labelSmoothing = try reader.double("label_smoothing", 0.1, in: 0...1)
+    var few: FewShotSettings?
+    if reader.has("few_shot") { few = try reader.section("few_shot", FewShotSettings.init) }
+    fewShot = few
     var distillation: DistillationSettings?
     phases = try reader.section("phases") { (section) throws(RecipeError) in
       var phases: [PhaseName: PhaseSettings] = [:]
-      for name in PhaseName.allCases {
+      for name in PhaseName.allCases where name != .fs || few != nil {
         phases[name] = try section.section(name.rawValue) { (phase) throws(RecipeError) in
           if name == .m2mKD {
             distillation = DistillationSettings(
@@ -179,7 +204,11 @@ extension Recipe {
               alpha: try phase.double("alpha", 0.5, in: 0...1),
               tau: try phase.double("temperature", 1, in: 1e-3...1e3))
           }
-          return try PhaseSettings(phase, trainingImages: (name == .e2e ? target.data : data).trainingImages)
+          if name == .fs, let few { return try PhaseSettings(phase, trainingImages: few.ways * few.shots) }
+          let data = name == .e2e ? target.data : data
+          let isStudent = name == .m2mKD || name == .e2e
+          return try PhaseSettings(
+            phase, trainingImages: (isStudent ? data.studentImages : nil) ?? data.trainingImages)
         }
       }
       return phases
@@ -192,6 +221,7 @@ extension Recipe {
         scratchRate: try c.double("scratch_learning_rate", endToEnd),
         longRate: try c.double("long_learning_rate", endToEnd))
     }
+    evaluation = try reader.section("evaluation", EvaluationSettings.init)
     checkpointEvery = try reader.int("checkpoint_every", 50, in: 1...1_000_000)
     try reader.finish()
     yaml = reader.yaml
@@ -226,10 +256,14 @@ extension TransformerWidth {
 }
 
 extension DataSettings {
-  fileprivate init(_ reader: RecipeReader) throws(RecipeError) {
+  init(_ reader: RecipeReader) throws(RecipeError) {
     kind = try reader.choice("set")
     directory = try reader.string("directory", kind == .fashionMNIST ? "/usr/share/datasets/fashion-mnist" : nil)
     validation = try reader.int("validation", 5_000, in: 0...50_000)
+    studentImages = reader.has("student_images") ? try reader.int("student_images", in: 1...Int(Int32.max)) : nil
+    if let studentImages, studentImages > trainingImages {
+      throw reader.error("student_images", "\(studentImages) images, but there are only \(trainingImages) to train on")
+    }
   }
 }
 
@@ -263,6 +297,8 @@ extension PhaseSettings {
     dropPath = try reader.double("drop_path", 0, in: 0...0.99)
     weightDecay = try reader.optionalDouble("weight_decay", in: 0...1e3)
     decaysAll = try reader.bool("decay_all", false)
+    momentum = try reader.optionalDouble("momentum", in: 0...0.9999)
+    guard momentum == nil || clip == nil else { throw reader.error("clip", "gradients are not clipped with momentum") }
   }
 }
 

@@ -33,12 +33,24 @@ extension Recipe {
     case "meta": meta().classifier
     case "teacher": teacher().classifier
     case "student", "scratch", "long", "alone": student.whole(block: block, dropPath: 0).model
+    case FS.block:
+      fewShot.map { student.whole(block: block, dropPath: 0, classes: $0.ways, head: nil).model }
     default: nil
     }
   }
 
   /// The images that the whole model of this name reads.
-  package func images(of block: String) -> ImageTask { ["meta", "teacher"].contains(block) ? task : target.task }
+  package func images(of block: String) -> ImageTask {
+    guard block != "meta", block != "teacher" else { return task }
+    var task = target.task
+    if block == FS.block, let fewShot { task.classes = fewShot.ways }
+    return task
+  }
+
+  /// All phases, with these pairs in those that have pairs.
+  package func allPhases(pairs: [Int]) -> [any Phase] {
+    [PT(), MT(pairs: pairs), FT(), M2mKD(pairs: pairs), E2E()] + (fewShot == nil ? [] : [FS()])
+  }
 
   /// Teacher module `pair` alone, as it is incubated inside the meta model: the rates are those of the hybrid whose other
   /// modules are the meta model's.

@@ -131,6 +131,11 @@ final class RecipeReader {
       to: { Self.flow($0.map { "\($0)" }) })
   }
 
+  func strings(_ key: String, _ fallback: [String]? = nil) throws(RecipeError) -> [String] {
+    try read(
+      key, fallback, "a list of texts", from: { Self.list($0) { $0.scalar?.string } }, to: { Self.flow($0) })
+  }
+
   func doubles(_ key: String, _ fallback: [Double]? = nil) throws(RecipeError) -> [Double] {
     try read(
       key, fallback, "a list of numbers", from: { Self.list($0) { $0.float } },

@@ -3,7 +3,7 @@ import Graph
 import NN
 import Ops
 
-/// A task's training step as a program: forward, gradients, clipping and AdamW for every objective.
+/// A task's training step as a program: forward, gradients, clipping and the optimiser for every objective.
 package struct StepProgram: Sendable {
   package let program: Program
   /// The same, op by op, for finding where a number went wrong.
@@ -33,9 +33,8 @@ package struct StepProgram: Sendable {
           StepProgram.images(micro), [settings.batch, image.channels, image.size, image.size], .u8),
         labels: graph.input(StepProgram.labels(micro), [settings.batch], .u32), state: state,
         labelSmoothing: recipe.labelSmoothing, micro: micro)
-      let objectives = try task.objectives(step)
-      blocks = objectives.map(\.block)
-      for objective in objectives {
+      try task.objectives(step) { (objective) throws(ShapeError) in
+        if micro == 0 { blocks.append(objective.block) }
         let parameters = StepProgram.layout(objective.block, task).parameters.map(graph.parameter)
         var share =
           settings.accumulate == 1 ? objective.loss : try objective.loss.scaled(by: 1 / Float(settings.accumulate))
@@ -60,12 +59,20 @@ package struct StepProgram: Sendable {
     for block in blocks {
       let layout = StepProgram.layout(block, task)
       for rows in sums[block] ?? [] { results.append(try rows.sum()) }
-      results.append(
-        try graph.adamW(
-          block: block, parameters: layout.parameters, count: layout.count, gradients: gradients[block] ?? [],
-          decays: { settings.decaysAll || $0.decays }, beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2,
-          eps: recipe.optimizer.eps,
-          weightDecay: settings.weightDecay ?? recipe.optimizer.weightDecay, maxNorm: settings.clip, state: state))
+      let decay = settings.weightDecay ?? recipe.optimizer.weightDecay
+      let decays = { (parameter: Parameter) in settings.decaysAll || parameter.decays }
+      if let momentum = settings.momentum {
+        results.append(
+          try graph.sgd(
+            block: block, parameters: layout.parameters, count: layout.count, gradients: gradients[block] ?? [],
+            decays: decays, momentum: momentum, weightDecay: decay, state: state))
+      } else {
+        results.append(
+          try graph.adamW(
+            block: block, parameters: layout.parameters, count: layout.count, gradients: gradients[block] ?? [],
+            decays: decays, beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2, eps: recipe.optimizer.eps,
+            weightDecay: decay, maxNorm: settings.clip, state: state))
+      }
     }
     self.blocks = blocks
     program = Program(graph, results: results)

@@ -7,7 +7,16 @@ package protocol Student: Sendable {
   /// Student module `pair`, with stitches that translate between its width and the meta model's. Its block is `block.pair`.
   func module(_ pair: Int, block: String, settings: PhaseSettings) -> StudentModule
   /// All modules as one model.
-  func whole(block: String, dropPath: Double) -> WholeStudent
+  /// - Parameters:
+  ///   - classes: nil for those of the recipe.
+  ///   - head: takes the parameters of the last projection, where they are a block of their own.
+  func whole(block: String, dropPath: Double, classes: Int?, head: ParameterBuilder?) -> WholeStudent
+}
+
+extension Student {
+  package func whole(block: String, dropPath: Double) -> WholeStudent {
+    whole(block: block, dropPath: dropPath, classes: nil, head: nil)
+  }
 }
 
 /// The student as it is trained end to end and evaluated.

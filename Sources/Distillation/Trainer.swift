@@ -21,6 +21,8 @@ package struct Trainer: Sendable {
   package let device: Device
   package let choices: Choices
   package let training: ImageDataset
+  /// What few-shot adaptation learns from.
+  package let support: ImageDataset?
   package let directory: RunDirectory
   package let reporter: any Reporter
   package let stop: StopFlag
@@ -28,13 +30,15 @@ package struct Trainer: Sendable {
 
   package init(
     recipe: Recipe, seed: UInt64, device: Device, choices: Choices = .defaults, training: ImageDataset,
-    directory: RunDirectory, reporter: any Reporter, stop: StopFlag, profile: RunProfile? = nil
+    support: ImageDataset? = nil, directory: RunDirectory, reporter: any Reporter, stop: StopFlag,
+    profile: RunProfile? = nil
   ) {
     self.recipe = recipe
     self.seed = seed
     self.device = device
     self.choices = choices
     self.training = training
+    self.support = support
     self.directory = directory
     self.reporter = reporter
     self.stop = stop
@@ -174,11 +178,12 @@ package struct Trainer: Sendable {
     _ task: TrainingTask, from first: Int, _ profile: TaskProfile? = nil
   ) throws(RunError) -> Prefetcher<ImageBatch> {
     let settings = task.settings
-    let sampler = try attempt { () throws(StorageError) in
-      try BatchSampler(
-        count: training.count, batch: settings.batch * settings.accumulate, seed: seed, stream: task.dataStream)
+    let (images, sampler) = try attempt(task.name) { () throws(StorageError) in
+      let images = try task.images(of: task.isFewShot ? support ?? training : training)
+      let sampler = try BatchSampler(
+        count: images.count, batch: settings.batch * settings.accumulate, seed: seed, stream: task.dataStream)
+      return (images, sampler)
     }
-    let images = self.training
     return Prefetcher(from: first) { step in
       let gathering = profile?.begin()
       defer { profile?.end("gather", gathering, step: step, thread: .prefetch) }

@@ -3,6 +3,7 @@ import Graph
 import Models
 import NN
 import Ops
+import Storage
 
 /// A loop over one plan: which models it holds, which of them it trains, and by what losses.
 package struct TrainingTask: Sendable {
@@ -38,39 +39,31 @@ package struct TrainingTask: Sendable {
       String, count: Int, part: @Sendable (String) -> Classifier.Part?, freshAs: String, fill: Fill? = nil)
   }
 
+  /// Records the losses of a step, one after the other: each one's gradients follow it, before the next one takes memory.
+  package typealias Objectives =
+    @Sendable (StepGraph, _ record: (Objective) throws(ShapeError) -> Void) throws(ShapeError) -> Void
+
   /// Names the progress, the metrics and the state file.
   package let name: String
   /// Names the order of the batches: tasks that are compared share it.
   package let dataStream: String
-  package let settings: PhaseSettings
+  package private(set) var settings: PhaseSettings
   package let units: [Unit]
   /// The images that it reads.
   package let images: ImageTask
   /// What the host works out before each step; nil for most tasks.
-  package let consultation: Consultation?
-  package let objectives: @Sendable (StepGraph) throws(ShapeError) -> [Objective]
-
-  package init(
-    name: String, dataStream: String, settings: PhaseSettings, units: [Unit], images: ImageTask,
-    consultation: Consultation? = nil,
-    objectives: @escaping @Sendable (StepGraph) throws(ShapeError) -> [Objective]
-  ) {
-    self.name = name
-    self.dataStream = dataStream
-    self.settings = settings
-    self.units = units
-    self.images = images
-    self.consultation = consultation
-    self.objectives = objectives
-  }
+  package var consultation: Consultation?
+  /// Training images that the task sees, the first of the balanced order; nil for all.
+  package var imageCount: Int?
+  /// Whether it learns from the few images of a recipe's few-shot data.
+  package var isFewShot = false
+  package let objectives: Objectives
 
   /// The task with another number of micro-batches.
   func with(accumulate: Int) -> TrainingTask {
-    var settings = settings
-    settings.accumulate = accumulate
-    return TrainingTask(
-      name: name, dataStream: dataStream, settings: settings, units: units, images: images,
-      consultation: consultation, objectives: objectives)
+    var task = self
+    task.settings.accumulate = accumulate
+    return task
   }
 
   package var trained: [Unit] { units.filter(\.isTrained) }
@@ -82,6 +75,12 @@ package struct TrainingTask: Sendable {
 }
 
 extension TrainingTask {
+  /// The images that the task trains on: the same for every seed and for all tasks that see as many.
+  package func images(of all: ImageDataset) throws(StorageError) -> ImageDataset {
+    guard let imageCount else { return all }
+    return try all.balanced(imageCount, seed: 0)
+  }
+
   /// Before anything is allocated: what the task needs against what the device has.
   /// - Parameter layout: of the task's step.
   func checkMemory(_ layout: PlanLayout, on device: Device) throws(RunError) {

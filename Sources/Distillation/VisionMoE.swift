@@ -38,7 +38,11 @@ package struct VisionMoE: Student {
     }
   }
 
-  package func whole(block: String, dropPath rate: Double) -> WholeStudent {
+  package func whole(
+    block: String, dropPath rate: Double, classes: Int?, head: ParameterBuilder?
+  ) -> WholeStudent {
+    var images = images
+    images.classes = classes ?? images.classes
     var index = 0
     let stages = depths.indices.map { pair in
       blocks(pair, stitched: keepsStitches) { _ in
@@ -47,6 +51,8 @@ package struct VisionMoE: Student {
       }
     }
     return WholeStudent(
-      model: VisionTransformer(block: block, task: images, width: width, stages: stages).classifier)
+      model: VisionTransformer(
+        block: block, task: images, width: width, stages: stages, head: head
+      ).classifier)
   }
 }

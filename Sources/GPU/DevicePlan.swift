@@ -93,7 +93,7 @@ package struct DevicePlan: Sendable, Hashable {
     traits = DeviceTraits(
       subgroupSize: requiredSubgroupSize ?? device.subgroups.size, isSoftware: device.kind == .cpu,
       hasLargeRegisterFile: !isGCN,
-      hasInt64: device.shaderInt64,
+      hasInt64: device.shaderInt64, keepsLongLoops: device.keepsLongLoops,
       maxTexelBufferElements: device.limits.texelBufferElements, sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,
       maxPushConstantBytes: device.limits.pushConstantBytes, maxStorageBufferRange: device.limits.storageBufferRange,

@@ -108,12 +108,14 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var shaderInt64 = false
   package var uniformTexelFormats = Set(TexelFormat.allCases)
   package var storageTexelFormats = Set(TexelFormat.allCases)
-
-  /// The width of the vectors that Mesa's software driver computes with, a lane of a subgroup for 32 bits; nil for others.
-  package var vectorBits: Int? { driverID == VK_DRIVER_ID_MESA_LLVMPIPE.rawValue ? 32 * subgroups.size : nil }
+  /// Of a software device's processor, see `DeviceTraits`.
+  package var keepsLongLoops = true
   package var queueFamilies = [QueueFamily()]
   package var heaps: [MemoryHeap] = []
   package var memoryTypes: [MemoryType] = []
+
+  /// The width of the vectors that Mesa's software driver computes with, a lane of a subgroup for 32 bits; nil for others.
+  package var vectorBits: Int? { driverID == VK_DRIVER_ID_MESA_LLVMPIPE.rawValue ? 32 * subgroups.size : nil }
   package var extensions: Set<String> = []
 
   /// A device that has just what the engine needs; tests change what they are about.
@@ -136,6 +138,7 @@ extension DeviceSnapshot {
     var basic = VkPhysicalDeviceProperties()
     vkGetPhysicalDeviceProperties(raw, &basic)
     self.init(name: text(basic.deviceName), kind: Kind(basic.deviceType), index: index)
+    keepsLongLoops = kind != .cpu || Processor.current.has512Bits
     self.extensions = Set(extensions.map { text($0.extensionName) })
     version = [Int(basic.apiVersion >> 22 & 0x7f), Int(basic.apiVersion >> 12 & 0x3ff)]
     driverVersion = basic.driverVersion

@@ -8,6 +8,9 @@ package struct DeviceTraits: Sendable, Hashable {
   package var hasLargeRegisterFile: Bool
   /// Whether shaders may use integers of 64 bits, which make stores wider.
   package var hasInt64: Bool
+  /// Whether a software driver's processor runs loops of 4,000 instructions at full speed. Zen 4 and 5 do, Zen 3 does not
+  /// (docs/matmul.md); no other was measured, so AVX-512 decides, which tells these apart.
+  package var keepsLongLoops: Bool
   package var maxTexelBufferElements: Int
   package var sharedMemoryBytes: Int
   package var maxWorkgroupInvocations: Int
@@ -20,7 +23,7 @@ package struct DeviceTraits: Sendable, Hashable {
 
   package init(
     subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true, hasInt64: Bool = true,
-    maxTexelBufferElements: Int = 1 << 27,
+    keepsLongLoops: Bool = true, maxTexelBufferElements: Int = 1 << 27,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
     maxStorageBufferRange: Int = 1 << 27, maxGroups: [Int] = [guaranteedGroups, guaranteedGroups, guaranteedGroups],
     maxWorkgroupSize: [Int] = [1024, 1024, 64]
@@ -29,6 +32,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.isSoftware = isSoftware
     self.hasLargeRegisterFile = hasLargeRegisterFile
     self.hasInt64 = hasInt64
+    self.keepsLongLoops = keepsLongLoops
     self.maxTexelBufferElements = maxTexelBufferElements
     self.sharedMemoryBytes = sharedMemoryBytes
     self.maxWorkgroupInvocations = maxWorkgroupInvocations

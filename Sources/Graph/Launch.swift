@@ -98,6 +98,7 @@ package struct Operand: Sendable, Hashable {
   package func texels(_ format: TexelFormat) -> Operand { Operand(place, format, bytes: bytes) }
   /// A range of the tensor's bytes that starts at a multiple of 256, as devices may demand of what is bound.
   package func part(_ bytes: Range<Int>) -> Operand { Operand(place, format, bytes: bytes) }
+  func moved(to place: Place) -> Operand { Operand(place, format, bytes: bytes) }
   /// RGBA32F where rows of `extent` elements are whole vectors, else R32F; kernels take the matching `ALIGNED` constant.
   package func texels(rowsOf extent: Int) -> Operand { texels(extent % 4 == 0 ? .rgba32f : .r32f) }
 }

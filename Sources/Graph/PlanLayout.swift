@@ -1,4 +1,5 @@
 import GPU
+import Kernels
 
 /// Everything about a plan that can be decided without a device: launches, placement in memory, cost. Pure.
 package struct PlanLayout: Sendable {
@@ -98,6 +99,7 @@ package struct PlanLayout: Sendable {
     var requestOf = [Int?](repeating: nil, count: types.count)
     var scratchRequests: [[Int]] = []
     var groupRequests: [Int?] = []
+    var keptRequests: [Preparation: Int] = [:]
     for (step, node) in program.nodes.enumerated() {
       for output in node.outputs where group[output] == nil {
         requestOf[output] = request(types[output].bytes, step, lastUse[output])
@@ -105,7 +107,12 @@ package struct PlanLayout: Sendable {
       let kept = launches[step].scratchWritten(by: prepared[step])
       scratchRequests.append(
         launches[step].scratch.enumerated().map { i, type in
-          kept.contains(i) ? request(type.bytes, 0, end) : request(type.bytes, step, step)
+          guard kept.contains(i) else { return request(type.bytes, step, step) }
+          // What is prepared alike, such as a weight that several passes read, is kept once.
+          let preparation = Preparation(launches[step].dispatches.prefix(prepared[step]), of: node, scratch: i)
+          let place = keptRequests[preparation] ?? request(type.bytes, 0, end)
+          keptRequests[preparation] = place
+          return place
         })
       groupRequests.append(
         node.op.colocated.map { colocation in
@@ -165,6 +172,33 @@ package struct PlanLayout: Sendable {
 extension Program {
   package func site(of node: Graph.Node, traits: DeviceTraits) -> LaunchSite {
     LaunchSite(inputs: node.inputs.map { types[$0] }, outputs: node.outputs.map { types[$0] }, traits: traits)
+  }
+}
+
+/// What fills a scratch tensor when a plan is made: the same dispatches over the same values leave the same bytes.
+private struct Preparation: Hashable {
+  private struct Call: Hashable {
+    let kernel: String
+    let constants: [SpecializationEntry]
+    let push: [UInt8]
+    let groups: GroupCount
+    let operands: [Operand]
+  }
+
+  private let calls: [Call]
+  private let scratch: Int
+
+  init(_ dispatches: ArraySlice<Dispatch>, of node: Graph.Node, scratch: Int) {
+    calls = dispatches.map { dispatch in
+      let operands = dispatch.operands.map { operand in
+        guard case .input(let i) = operand.place else { return operand }
+        return operand.moved(to: .input(node.inputs[i]))
+      }
+      return Call(
+        kernel: dispatch.source.name, constants: dispatch.constants, push: dispatch.push, groups: dispatch.groups,
+        operands: operands)
+    }
+    self.scratch = scratch
   }
 }
 

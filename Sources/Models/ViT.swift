@@ -57,9 +57,10 @@ package struct Stage: Sendable {
   /// - Parameters:
   ///   - scope: for the names of a stage: `patch_embed.…`, `blocks.J.…`, `norm.…`, `head.…`.
   ///   - root: for `cls_token` and `pos_embed`, which the reference keeps at the model.
+  ///   - headScope: for the head, where it is not the stage's own.
   package init(
     _ scope: Scope, root: Scope, task: ImageTask, width: TransformerWidth, blocks options: [BlockOptions],
-    isFirst: Bool, isLast: Bool
+    isFirst: Bool, isLast: Bool, head headScope: Scope? = nil
   ) {
     embedding =
       isFirst
@@ -70,7 +71,8 @@ package struct Stage: Sendable {
       Block(scope("blocks.\(j)"), name: "blocks.\(j)", width: width, options: options)
     }
     norm = isLast ? NN.LayerNorm(scope("norm"), width.features, eps: width.eps) : nil
-    head = isLast ? Linear(scope("head"), from: width.features, to: task.classes, weights: width.linear) : nil
+    head =
+      isLast ? Linear((headScope ?? scope)("head"), from: width.features, to: task.classes, weights: width.linear) : nil
   }
 
   /// Image (B, channels, S, S) or tokens (B, T, C) -> tokens, or logits (B, N) from the last stage.
@@ -105,16 +107,18 @@ package struct VisionTransformer: Sendable {
   /// - Parameters:
   ///   - block: name of the parameter block.
   ///   - stages: options of every block of every stage (the divided depths are the counts).
+  ///   - head: takes the head's parameters, where they are a block of their own.
   ///   - ends: which ends of the whole model these stages hold: a module of a larger model lacks one or both.
   package init(
     block: String, task: ImageTask, width: TransformerWidth, stages options: [[BlockOptions]],
-    hasFirst: Bool = true, hasLast: Bool = true
+    head: ParameterBuilder? = nil, hasFirst: Bool = true, hasLast: Bool = true
   ) {
     let builder = ParameterBuilder(block: block)
     stages = options.enumerated().map { i, blocks in
       Stage(
         builder.root("stages.\(i)"), root: builder.root, task: task, width: width, blocks: blocks,
-        isFirst: hasFirst && i == 0, isLast: hasLast && i == options.count - 1)
+        isFirst: hasFirst && i == 0, isLast: hasLast && i == options.count - 1,
+        head: head?.root("stages.\(i)"))
     }
     layout = builder.layout
   }

@@ -45,19 +45,18 @@ package struct LatentAttention: Sendable {
     _ receivers: Value, codes: Value, from senders: Value, senderCodes: Value, affinities: Value? = nil,
     _ forward: Forward
   ) throws(ShapeError) -> Value {
-    let normed = try receiverNorm(receivers, forward)
     let merged: Value  // (B, U, H D)
     if senders == receivers, senderNorm == nil, senderCodes == codes, codes.shape[0] == 1, affinities == nil {
       // Self-attention under one code: the three weights are one.
       let weight = try query.modulatedWeight(codes, forward)
         .concatenated(with: key.modulatedWeight(codes, forward), axis: 0)
         .concatenated(with: value.modulatedWeight(codes, forward), axis: 0)
-      merged = try normed.matmul(weight, transposing: .right).attention(heads: heads)
+      merged = try receiverNorm(receivers, forward).matmul(weight, transposing: .right).attention(heads: heads)
     } else {
-      let sent = try (senderNorm ?? receiverNorm)(senders, forward)
-      let q = try query(normed, codes: codes, forward).splitHeads(heads)
-      let k = try key(sent, codes: senderCodes, forward).splitHeads(heads)
-      let v = try value(sent, codes: senderCodes, forward).splitHeads(heads)
+      let norm = senderNorm ?? receiverNorm
+      let q = try query(receivers, norm: receiverNorm, codes: codes, forward).splitHeads(heads)
+      let k = try key(senders, norm: norm, codes: senderCodes, forward).splitHeads(heads)
+      let v = try value(senders, norm: norm, codes: senderCodes, forward).splitHeads(heads)
       let scores = try q.matmul(k, transposing: .right)  // (B, H, U, V)
       let weights = try scores.biasedSoftmax(scale: 1 / Float(headDimension).squareRoot(), bias: affinities)
       merged = try weights.matmul(v).mergedHeads()

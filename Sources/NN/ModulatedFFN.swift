@@ -26,7 +26,7 @@ package struct ModulatedFFN: Sendable {
   }
 
   package func callAsFunction(_ x: Value, codes: Value, _ forward: Forward) throws(ShapeError) -> Value {
-    let hidden = try enter(layernorm(x, forward), codes: codes, forward).geglu()
+    let hidden = try enter(x, norm: layernorm, codes: codes, forward).geglu()
     let branch = try leave(hidden, codes: codes, forward).scaledColumns(by: forward(gamma))
     return try x + forward.dropPath(branch, rate: dropPath, name: "\(name) ffn")
   }

@@ -26,9 +26,7 @@ package struct ModulatedLinear: Sendable {
 
   /// Codes (U, code) -> (U, in), what the inputs of each latent are multiplied by.
   package func modulation(_ codes: Value, _ forward: Forward) throws(ShapeError) -> Value {
-    let raw = try scale(codes, forward)
-    let gains = try forward(gain).broadcast([raw.shape.last])
-    return try raw.layerNorm(weight: gains, bias: forward.graph.fill([raw.shape.last], with: 1), eps: 1e-5)
+    try scale(codes, forward).modulation(gain: forward(gain), eps: 1e-5)
   }
 
   /// The weight (out, in) for one code (1, code): it scales columns, which are fewer than the features of all tokens.
@@ -42,6 +40,19 @@ package struct ModulatedLinear: Sendable {
       codes.shape[0] == 1
       ? try x.matmul(modulatedWeight(codes, forward), transposing: .right)
       : try x.scaledColumns(by: modulation(codes, forward)).matmul(forward(weight), transposing: .right)
+    guard let bias else { return y }
+    return try y.addBias(forward(bias))
+  }
+
+  /// The same of `norm`'s result for x. Its weight and bias are modulated instead, once for all samples.
+  package func callAsFunction(
+    _ x: Value, norm: LayerNorm, codes: Value, _ forward: Forward
+  ) throws(ShapeError) -> Value {
+    let scales = try modulation(codes, forward)
+    let y = try x.layerNorm(
+      weight: scales.scaledColumns(by: forward(norm.weight)), bias: scales.scaledColumns(by: forward(norm.bias)),
+      eps: norm.eps
+    ).matmul(forward(weight), transposing: .right)
     guard let bias else { return y }
     return try y.addBias(forward(bias))
   }

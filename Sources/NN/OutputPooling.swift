@@ -6,10 +6,11 @@ package struct OutputPooling: Sendable {
   private let confidence: Linear
   private let logits: Linear
 
-  package init(_ scope: Scope, state: Int, classes: Int) {
+  /// - Parameter head: where the last projection's parameters go, if not to the others.
+  package init(_ scope: Scope, head: Scope? = nil, state: Int, classes: Int) {
     let weights = Initializer.uniform(1 / Double(state).squareRoot())
     confidence = Linear(scope("confidence_scorer"), from: state, to: 1, weights: weights, biases: weights)
-    logits = Linear(scope("to_logits"), from: state, to: classes, weights: weights, biases: weights)
+    logits = Linear((head ?? scope)("to_logits"), from: state, to: classes, weights: weights, biases: weights)
   }
 
   /// States (B, U, state) and noise (B, U) -> logits (B, N).

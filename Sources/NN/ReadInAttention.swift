@@ -40,7 +40,7 @@ package struct ReadInAttention: Sendable {
   ) throws(ShapeError) -> Value {
     let (batch, count, features) = (receivers.shape[0], receivers.shape[1], tokens.shape.last)
     let x = try senderNorm(tokens, forward)
-    let q = try query(receiverNorm(receivers, forward), codes: codes, forward)
+    let q = try query(receivers, norm: receiverNorm, codes: codes, forward)
       .swappingAxes(batch * count, heads, inner: headDimension, as: [heads, batch * count, headDimension])
     // (H, B U, C): what each receiver looks for in a token
     let sought = try q.matmul(forward(key.weight)).scaledColumns(by: key.modulation(codes, forward))

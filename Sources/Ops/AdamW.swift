@@ -47,55 +47,10 @@ package struct AdamW: Op {
     return [TensorType([1])]
   }
 
-  /// What one dispatch covers: elements from `first` on, with the sums of squares that it leaves.
-  private struct Piece {
-    let first: Int
-    let count: Int
-    let vectorsPerLane: Int
-    let groups: Int
-    let firstPartial: Int
-
-    private var elements: Range<Int> { first..<first + count }
-    var bytes: Range<Int> { elements.lowerBound * 4..<elements.upperBound * 4 }
-    var words: Range<Int> { elements.lowerBound / AdamW.chunk * 4..<elements.upperBound / AdamW.chunk * 4 }
-  }
-
-  /// The block in pieces that a device can bind; one, as a rule.
-  private func pieces(_ traits: DeviceTraits) -> [Piece] {
-    let bindable = min(traits.maxStorageBufferRange, 16 * traits.maxTexelBufferElements) / 4
-    // Whole pieces of the table start at multiples of 256 bytes, too.
-    let longest = max(1, bindable / (64 * Self.chunk)) * 64 * Self.chunk
-    var pieces: [Piece] = []
-    var partials = 0
-    for first in stride(from: 0, to: count, by: longest) {
-      let vectors = min(longest, count - first) / 4
-      // At most 1,024 groups, so that few partial sums are left for the last, single group.
-      let vectorsPerLane = max(16, (vectors + 64 * 1024 - 1) / (64 * 1024))
-      let groups = (vectors + 64 * vectorsPerLane - 1) / (64 * vectorsPerLane)
-      pieces.append(
-        Piece(
-          first: first, count: 4 * vectors, vectorsPerLane: vectorsPerLane, groups: groups, firstPartial: partials))
-      partials += groups * 64 / traits.cluster
-    }
-    return pieces
-  }
-
   package func launch(_ site: LaunchSite) -> Launch {
-    let pieces = pieces(site.traits)
-    let partials = pieces.reduce(0) { $0 + $1.groups * 64 / site.traits.cluster }
-    let norms = pieces.map { piece -> Dispatch in
-      Dispatch(
-        SquaredNormKernel.self, constants: .init(CLUSTER: UInt32(site.traits.cluster)),
-        push: .init(
-          count4: UInt32(piece.count / 4), vectors_per_lane: UInt32(piece.vectorsPerLane),
-          first_partial: UInt32(piece.firstPartial)),
-        [.colocated.part(piece.bytes).texels(.rgba32f), .input(4).part(piece.words).texels(.r32ui), .scratch(0)],
-        groups: GroupCount(piece.groups))
-    }
-    let norm = Dispatch(
-      GradientNormKernel.self, push: .init(count: UInt32(partials)),
-      [.scratch(0).texels(.r32f), .output(0), .input(3)], groups: GroupCount(1))
-    let updates = pieces.map { piece -> Dispatch in
+    let block = BlockPieces(count, site.traits)
+    let norms = block.norm(table: 4, status: 3)
+    let updates = block.pieces.map { piece -> Dispatch in
       let state = [Operand.input(0), .input(1), .input(2)].map { $0.part(piece.bytes) }
       let read: [Operand] = state.map { $0.texels(.rgba32f) }
       let given: [Operand] = [
@@ -109,7 +64,7 @@ package struct AdamW: Op {
           eps: Float(eps), weight_decay: Float(weightDecay), max_norm: Float(maxNorm ?? 0)),
         read + given + state, groups: .linear(piece.count / 4, perGroup: 64))
     }
-    return Launch(scratch: [TensorType([partials])], norms + [norm] + updates)
+    return Launch(scratch: [block.partials], norms + updates)
   }
 
   package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
@@ -210,16 +165,6 @@ extension Graph {
     block: String, parameters: [Parameter], count: Int, gradients: [Value?], decays: (Parameter) -> Bool,
     beta1: Double, beta2: Double, eps: Double, weightDecay: Double, maxNorm: Double?, state: Value
   ) throws(ShapeError) -> Value {
-    var taken: Set<Value> = []
-    var placed: [Value] = []
-    for (parameter, gradient) in zip(parameters, gradients) {
-      var value: Value
-      if let gradient { value = gradient } else { value = try fill(parameter.shape, with: 0) }
-      // What is placed among the gradients must be written there by an op, and only once.
-      if case .node = sources[value.id], !taken.contains(value) {} else { value = try value.copied() }
-      taken.insert(value)
-      placed.append(value)
-    }
     let table = AdamW.table(
       count: count, offsets: parameters.map(\.offset), counts: parameters.map(\.shape.count),
       decays: parameters.map(decays))
@@ -230,6 +175,21 @@ extension Graph {
       self.block(block, count: count), self.block(block + ".m", count: count), self.block(block + ".v", count: count),
       self.block(block + ".status", count: 4, dtype: .u32),
     ]
-    return try apply(op, to: blocks + [constant(table), state] + placed)[0]
+    return try apply(op, to: blocks + [constant(table), state] + placed(gradients, for: parameters))[0]
+  }
+
+  /// Gradients as they are placed side by side: zeros for what has none.
+  func placed(_ gradients: [Value?], for parameters: [Parameter]) throws(ShapeError) -> [Value] {
+    var taken: Set<Value> = []
+    var placed: [Value] = []
+    for (parameter, gradient) in zip(parameters, gradients) {
+      var value: Value
+      if let gradient { value = gradient } else { value = try fill(parameter.shape, with: 0) }
+      // What is placed among the gradients must be written there by an op, and only once.
+      if case .node = sources[value.id], !taken.contains(value) {} else { value = try value.copied() }
+      taken.insert(value)
+      placed.append(value)
+    }
+    return placed
   }
 }

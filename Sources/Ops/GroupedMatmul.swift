@@ -57,11 +57,17 @@ package struct GroupedMatmul: Op {
   package func variants(_ site: LaunchSite) -> [Variant] {
     guard site.traits.isSoftware else { return tiled(site) }
     let (experts, slots, n) = (site.inputs[2].count - 1, site.inputs[3].count, site.outputs[0].shape.last)
-    // Packing is one pass over the weights of every expert, however few rows it has.
-    let pays = slots >= 256 * experts
-    let packed = [(true, "panels", pays && n >= 512), (false, "right panels", pays)].compactMap { both, name, pays in
-      panels(site, packsRows: both).map { (pays, Variant(name, $0)) }
-    }
+    // Packing is one pass over the weights of every expert, however few rows it has; for weight gradients over the rows alone.
+    let pays =
+      transposing == .left ? slots >= 32 * experts && site.inputs[0].shape.last * n >= 1 << 17 : slots >= 256 * experts
+    let packed = PanelTile.heights(site.traits).flatMap { rows in
+      transposing == .left
+        ? [gradientPanels(site, rows).map { (pays, Variant("panels \(rows)", $0)) }]
+        : [
+          panels(site, rows, packsRows: true).map { (pays && n >= 512, Variant("panels \(rows)", $0)) },
+          panels(site, rows, packsRows: false).map { (pays, Variant("right panels \(rows)", $0)) },
+        ]
+    }.compactMap { $0 }
     let fitting = packed.filter { $0.1.launch.misfit(at: site) == nil }
     let lanes = Variant("lanes", lanes(site))
     let plain = lanes.launch.misfit(at: site) == nil ? [lanes] : tiled(site)
@@ -69,22 +75,23 @@ package struct GroupedMatmul: Op {
   }
 
   /// Each expert's weights packed first, and its rows too; nil where the kernel does not do it.
-  private func panels(_ site: LaunchSite, packsRows: Bool) -> Launch? {
+  private func panels(_ site: LaunchSite, _ rows: Int, packsRows: Bool) -> Launch? {
     let (a, c) = (site.inputs[0].shape, site.outputs[0].shape)
     let (experts, slots, k, n) = (site.inputs[2].count - 1, site.inputs[3].count, a.last, c.last)
-    guard transposing != .left, k % 4 == 0, let tile = PanelTile(columns: n, traits: site.traits) else { return nil }
+    guard transposing != .left, k % 4 == 0, let tile = PanelTile(rows: rows, columns: n, traits: site.traits)
+    else { return nil }
     // Each expert may end in a tile of its own that is not full.
-    let groups = tile.groups(rows: slots + experts * PanelTile.rows, columns: n, chunks: 1)
+    let groups = tile.groups(rows: slots + experts * tile.rows, columns: n, chunks: 1)
     let divisor = Int32(gathered == .left ? slots / a.rows : 1)
     let routing = [Operand.input(2).texels(.r32ui), .input(3).texels(.r32ui)]
-    let rows = tile.packed(groups.x * PanelTile.rows, quads: k / 4, isRight: false)
+    let packedRows = tile.packed(groups.x * tile.rows, quads: k / 4, isRight: false)
     let packRows = Dispatch(
-      PackExpertRowsKernel.self, constants: .init(GATHERED: gathered == .left),
+      PackExpertRowsKernel.self, constants: .init(GATHERED: gathered == .left, ROWS: Int32(tile.rows)),
       push: .init(K4: Int32(k / 4), tiles: Int32(groups.x), experts: Int32(experts), divisor: divisor),
       [.input(0).texels(.rgba32f)] + routing + [.scratch(1)],
-      groups: .linear(groups.x * PanelTile.rows / 2 * ((k + 15) / 16), perGroup: 64))
+      groups: .linear(groups.x * tile.rows / 2 * ((k + 15) / 16), perGroup: 64))
     return Launch(
-      scratch: [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] + (packsRows ? [rows] : []),
+      scratch: [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] + (packsRows ? [packedRows] : []),
       [
         tile.pack(
           .input(1), to: .scratch(0), matrices: experts, count: n, k: k, alongK: transposing == .right, isRight: true)
@@ -93,12 +100,53 @@ package struct GroupedMatmul: Op {
           GroupedPanelsKernel.self,
           constants: .init(
             local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), PACKED_A: packsRows,
-            GATHERED: gathered == .left, ALIGNED_C: true, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
+            GATHERED: gathered == .left, ROWS: Int32(tile.rows), ALIGNED_C: true, HAS_BIAS: epilogue.bias,
+            STORES_PRE: epilogue.keepsPre,
             ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
           push: .init(N: Int32(n), K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
           epilogue.operands(first: 5, columns: n)
             + [(packsRows ? Operand.scratch(1) : .input(0)).texels(.rgba32f), .scratch(0).texels(.rgba32f)] + routing,
           groups: groups)
+      ])
+  }
+
+  /// Form `.left`, both operands packed first; nil where the kernel does not do it.
+  private func gradientPanels(_ site: LaunchSite, _ rows: Int) -> Launch? {
+    let (a, b) = (site.inputs[0].shape, site.inputs[1].shape)
+    let (experts, slots, m, n) = (site.inputs[2].count - 1, site.inputs[3].count, a.last, b.last)
+    // A software driver ends loops after 65,535 iterations, here of four rows.
+    guard transposing == .left, m % 4 == 0, slots <= 262_140,
+      let tile = PanelTile(rows: rows, columns: n, traits: site.traits)
+    else { return nil }
+    let quads = slots / 4 + experts
+    let left = tile.packed(m, quads: quads, isRight: false)
+    let right = tile.packed(n, quads: quads, isRight: true)
+    func pack(_ input: Int, to packed: Int, _ type: TensorType, _ operand: Gathered) -> Dispatch {
+      let (shape, isRight) = (site.inputs[input].shape, operand == .right)
+      return Dispatch(
+        PackExpertColumnsKernel.self,
+        constants: .init(
+          GATHERED: gathered == operand, DIVISOR: UInt32(gathered == operand ? slots / shape.rows : 1),
+          WIDTH: Int32(type.shape[3]), LANES: isRight ? Int32(tile.lanes) : 0),
+        push: .init(R: Int32(shape.last), K4: Int32(quads)),
+        [.input(input).texels(.rgba32f), .input(2).texels(.r32ui), .input(3).texels(.r32ui), .scratch(packed)],
+        groups: GroupCount(experts, type.shape[1]))
+    }
+    let plain = tile.groups(rows: m, columns: n, chunks: 1)
+    return Launch(
+      scratch: [left, right],
+      [
+        pack(0, to: 0, left, .left), pack(1, to: 1, right, .right),
+        Dispatch(
+          GroupedGradientKernel.self,
+          constants: .init(
+            local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), ROWS: Int32(tile.rows), ALIGNED_C: true,
+            HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, ACTIVATION: epilogue.activation.rawValue,
+            HAS_RESIDUAL: epilogue.residual),
+          push: .init(M: Int32(m), N: Int32(n), K4: Int32(quads)),
+          epilogue.operands(first: 5, columns: n)
+            + [.scratch(0).texels(.rgba32f), .scratch(1).texels(.rgba32f), .input(2).texels(.r32ui)],
+          groups: GroupCount(plain.x, experts, plain.y)),
       ])
   }
 
@@ -217,6 +265,9 @@ package struct GroupedMatmul: Op {
       grouped("many experts", .right, .neither, tokens: 40, k: 2, experts: 64, from: 8, to: 4),
       grouped("bias, gelu", .right, .left, tokens: 43, k: 2, experts: 4, from: 16, to: 40, gelu),
       grouped("gelu'", .none, .neither, tokens: 70, k: 1, experts: 3, from: 12, to: 36, derivative),
+      grouped("weight gradient", .left, .left, tokens: 43, k: 2, experts: 4, from: 20, to: 72),
+      grouped("weight gradient", .left, .right, tokens: 43, k: 2, experts: 5, from: 36, to: 136),
+      grouped("odd weight gradient", .left, .neither, tokens: 21, k: 1, experts: 3, from: 5, to: 7),
     ]
   }()
 
@@ -230,16 +281,17 @@ package struct GroupedMatmul: Op {
     let routed = Route(experts: experts).reference([HostTensor(TensorType([tokens, k], .u32), picks)])
     let slots = tokens * k
     let c = OpCase.Input([slots, to])
+    let right: Shape = form == .right ? [experts, to, from] : [experts, from, to]
     return OpCase(
       "\(form) \(gathered) \(slots)x\(to)x\(from), \(name)",
       GroupedMatmul(transposing: form, gathered: gathered, epilogue: epilogue),
       [
         .init([gathered == .left ? tokens : slots, from]),
-        .init(form == .right ? [experts, to, from] : [experts, from, to]),
+        .init(form == .left ? [gathered == .right ? tokens : slots, to] : right),
       ]
         + routed.map { .init($0.shape, .u32, .values($0.data)) } + (epilogue.bias ? [.init([experts, to])] : [])
         + (epilogue.activation == .geluDerivative ? [c] : []),
-      tolerance: 1e-4, checksGradient: epilogue.activation == .none)
+      tolerance: 1e-4, checksGradient: form != .left && epilogue.activation == .none)
   }
 }
 

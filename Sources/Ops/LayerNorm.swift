@@ -4,17 +4,17 @@ import Kernels
 
 /// Normalises rows to zero mean and unit variance, then scales and shifts the columns (Ba et al. 2016), with the population
 /// variance: (x [..., C], weight [C], bias [C]) -> y [..., C], and mean and 1 / sqrt(variance + eps) of each row, which the
-/// gradient uses again.
+/// gradient uses again. Weight and bias [U, C] serve the rows of x in turn: those of latents x [B, U, C] are then their own.
 package struct LayerNorm: TokenWise {
   package static let name = "layer_norm"
   let eps: Double
 
-  package func tokenInputs(_ inputs: [TensorType]) -> [Int]? { [0] }
+  package func tokenInputs(_ inputs: [TensorType]) -> [Int]? { inputs[1].shape.rows == 1 ? [0] : nil }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
-    let columns: Shape = [inputs[0].shape.last]
-    guard inputs[1].shape == columns, inputs[2].shape == columns else {
-      throw mismatch(inputs, "weight and bias are not [C] of x [..., C]")
+    let (x, weight) = (inputs[0].shape, inputs[1].shape)
+    guard inputs[2] == inputs[1], weight.last == x.last, x.rows % weight.rows == 0 else {
+      throw mismatch(inputs, "weight and bias are not [C] or [U, C] of x [..., U, C]")
     }
     return [inputs[0], TensorType([inputs[0].shape.rows]), TensorType([inputs[0].shape.rows])]
   }
@@ -24,7 +24,7 @@ package struct LayerNorm: TokenWise {
     return Launch([
       Dispatch(
         LayerNormKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns),
-        push: .init(rows: rows.count, eps: Float(eps)),
+        push: .init(rows: rows.count, turn: UInt32(site.inputs[1].shape.rows), eps: Float(eps)),
         (0..<3).map { .input($0).texels(rowsOf: Int(rows.columns)) } + [.output(0), .output(1), .output(2)],
         groups: rows.groups)
     ])
@@ -39,7 +39,7 @@ package struct LayerNorm: TokenWise {
     let (mean, rstd) = (pullback.outputs[1], pullback.outputs[2])
     let dx = pullback.needs[0] ? try x.graph.apply(LayerNormBackward(), to: [x, weight, mean, rstd, dy])[0] : nil
     guard pullback.needs[1] || pullback.needs[2] else { return [dx, nil, nil] }
-    let parameters = try x.graph.apply(LayerNormParameterGradients(), to: [x, mean, rstd, dy])
+    let parameters = try x.graph.apply(LayerNormParameterGradients(shape: weight.shape), to: [x, mean, rstd, dy])
     return [dx, parameters[0], parameters[1]]
   }
 
@@ -54,17 +54,29 @@ package struct LayerNorm: TokenWise {
       mean[r] = row.reduce(0, +) / Double(columns)
       let variance = row.reduce(0) { $0 + ($1 - mean[r]) * ($1 - mean[r]) } / Double(columns)
       rstd[r] = 1 / (variance + eps).squareRoot()
-      for c in 0..<columns { y[r * columns + c] = (x[r * columns + c] - mean[r]) * rstd[r] * weight[c] + bias[c] }
+      let first = r * columns % weight.data.count
+      for c in 0..<columns {
+        y[r * columns + c] = (x[r * columns + c] - mean[r]) * rstd[r] * weight[first + c] + bias[first + c]
+      }
     }
     return [y, mean, rstd]
   }
 
-  package static let cases = [[1, 2], [3, 7], [2, 17, 64], [9, 12], [5, 129], [3, 768]].map { (extents: [Int]) in
-    let shape = Shape(extents)
-    return OpCase(
-      "\(shape)", LayerNorm(eps: 1e-3), [.init(shape), .init([shape.last]), .init([shape.last])],
+  package static let cases =
+    [[1, 2], [3, 7], [2, 17, 64], [9, 12], [5, 129], [3, 768]].map { (extents: [Int]) in
+      opCase(Shape(extents), [extents.last ?? 1])
+    } + inTurn.map { opCase($0, $1) }
+
+  private static func opCase(_ x: Shape, _ weight: Shape) -> OpCase {
+    OpCase(
+      weight.rank == 1 ? "\(x)" : "\(x) by \(weight)", LayerNorm(eps: 1e-3), [.init(x), .init(weight), .init(weight)],
       differentiatedOutputs: 1)
   }
+
+  /// Weight and bias with several rows.
+  fileprivate static let inTurn: [(x: Shape, weight: Shape)] = [
+    ([2, 5, 64], [5, 64]), ([4, 3, 7], [3, 7]), ([3, 2, 129], [2, 129]), ([6, 12], [1, 12]),
+  ]
 }
 
 /// The gradient of `LayerNorm` with respect to x: (x, weight, mean, rstd, dy [, residual]) -> dx [+ residual].
@@ -87,7 +99,7 @@ package struct LayerNormBackward: Op {
       Dispatch(
         LayerNormBackwardKernel.self,
         constants: .init(CLUSTER: rows.cluster, C: rows.columns, RESIDUAL: addsResidual),
-        push: .init(rows: rows.count),
+        push: .init(rows: rows.count, turn: UInt32(site.inputs[1].shape.rows)),
         [
           .input(0).texels(rowsOf: columns), .input(1).texels(rowsOf: columns), .input(2).texels(.r32f),
           .input(3).texels(.r32f), .input(4).texels(rowsOf: columns),
@@ -108,7 +120,7 @@ package struct LayerNormBackward: Op {
     var dx = x
     for r in 0..<x.shape.rows {
       let row = r * columns..<(r + 1) * columns
-      let g = row.map { dy[$0] * weight[$0 % columns] }
+      let g = row.map { dy[$0] * weight[$0 % weight.data.count] }
       let h = row.map { (x[$0] - mean[r]) * rstd[r] }
       let meanG = g.reduce(0, +) / Double(columns)
       let meanGH = zip(g, h).reduce(0) { $0 + $1.0 * $1.1 } / Double(columns)
@@ -119,34 +131,36 @@ package struct LayerNormBackward: Op {
     return [dx]
   }
 
-  package static let cases = [[1, 2], [3, 7], [2, 17, 64], [9, 12], [5, 129], [3, 768]].enumerated().map {
-    (index: Int, extents: [Int]) in
-    let (shape, rows) = (Shape(extents), Shape([Shape(extents).rows]))
-    let adds = index % 2 == 0
+  package static let cases = LayerNorm.cases.enumerated().map { index, forward -> OpCase in
+    let (shape, weight) = (forward.inputs[0].type.shape, forward.inputs[1].type.shape)
+    let (rows, adds) = (Shape([shape.rows]), index % 2 == 0)
     return OpCase(
-      "\(shape)\(adds ? " with residual" : "")", LayerNormBackward(addsResidual: adds),
-      [.init(shape), .init([shape.last]), .init(rows), .init(rows, .f32, .uniform(0.5, 2)), .init(shape)]
+      "\(forward.name)\(adds ? " with residual" : "")", LayerNormBackward(addsResidual: adds),
+      [.init(shape), .init(weight), .init(rows), .init(rows, .f32, .uniform(0.5, 2)), .init(shape)]
         + (adds ? [.init(shape)] : []), checksGradient: false)
   }
 }
 
-/// The gradients of `LayerNorm` with respect to weight and bias: (x, mean, rstd, dy) -> dweight [C], dbias [C].
+/// The gradients of `LayerNorm` with respect to weight and bias, both of `shape`: (x, mean, rstd, dy) -> dweight, dbias.
 package struct LayerNormParameterGradients: Op {
   package static let name = "layer_norm_parameter_gradients"
+  let shape: Shape
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
-    guard inputs[3] == inputs[0] else { throw mismatch(inputs, "dy is not like x") }
-    let columns = TensorType([inputs[0].shape.last])
-    return [columns, columns]
+    guard inputs[3] == inputs[0], inputs[0].shape.rows % shape.rows == 0 else {
+      throw mismatch(inputs, "dy is not like x, or its rows are not those of \(shape) in turn")
+    }
+    return [TensorType(shape), TensorType(shape)]
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let shape = site.inputs[0].shape
-    let chunks = RowChunks(rows: shape.rows, columns: shape.last, traits: site.traits)
+    // One row for all rows of weight and bias side by side.
+    let chunks = RowChunks(
+      rows: site.inputs[0].shape.rows / shape.rows, columns: shape.count, traits: site.traits)
     let whole = chunks.count == 1
     let partial = Dispatch(
       LayerNormParameterGradientsKernel.self,
-      constants: .init(CLUSTER: UInt32(chunks.cluster), C: UInt32(chunks.columns)),
+      constants: .init(CLUSTER: UInt32(chunks.cluster), C: UInt32(chunks.columns), ROW: UInt32(shape.last)),
       push: .init(rows: UInt32(chunks.rows), chunk: UInt32(chunks.extent)),
       [
         .input(0).texels(rowsOf: chunks.columns), .input(1).texels(.r32f), .input(2).texels(.r32f),
@@ -162,25 +176,30 @@ package struct LayerNormParameterGradients: Op {
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     let (x, mean, rstd, dy) = (inputs[0], inputs[1], inputs[2], inputs[3])
     let columns = x.shape.last
-    var dweight = HostTensor(zeros: TensorType([columns]))
+    var dweight = HostTensor(zeros: TensorType(shape))
     var dbias = dweight
     for i in x.data.indices {
-      dweight[i % columns] += dy[i] * (x[i] - mean[i / columns]) * rstd[i / columns]
-      dbias[i % columns] += dy[i]
+      dweight[i % shape.count] += dy[i] * (x[i] - mean[i / columns]) * rstd[i / columns]
+      dbias[i % shape.count] += dy[i]
     }
     return [dweight, dbias]
   }
 
-  package static let cases = [[1, 2], [3, 7], [2, 85, 64], [129, 10], [700, 129], [4100, 4]].map { (extents: [Int]) in
-    let (shape, rows) = (Shape(extents), Shape([Shape(extents).rows]))
+  package static let cases =
+    [[1, 2], [3, 7], [2, 85, 64], [129, 10], [700, 129], [4100, 4]].map { (extents: [Int]) in
+      opCase(Shape(extents), [extents.last ?? 1])
+    } + LayerNorm.inTurn.map { opCase($0, $1) } + [opCase([700, 2, 66], [2, 66])]
+
+  private static func opCase(_ x: Shape, _ weight: Shape) -> OpCase {
+    let rows: Shape = [x.rows]
     return OpCase(
-      "\(shape)", LayerNormParameterGradients(),
-      [.init(shape), .init(rows), .init(rows, .f32, .uniform(0.5, 2)), .init(shape)], checksGradient: false)
+      "\(x) to \(weight)", LayerNormParameterGradients(shape: weight),
+      [.init(x), .init(rows), .init(rows, .f32, .uniform(0.5, 2)), .init(x)], checksGradient: false)
   }
 }
 
 extension Value {
-  /// Over the last axis; `weight` and `bias` are [C].
+  /// Over the last axis; `weight` and `bias` are [C], or [U, C] for the rows in turn.
   package func layerNorm(weight: Value, bias: Value, eps: Double) throws(ShapeError) -> Value {
     try graph.apply(LayerNorm(eps: eps), to: [self, weight, bias])[0]
   }

@@ -5,23 +5,27 @@ import Kernels
 /// How `matmul_panels` cuts a product: operands are laid out first (`pack_panels`), panel by panel, in the order in which
 /// one subgroup per tile of C reads them.
 struct PanelTile {
-  static let rows = 16
+  let rows: Int
   let lanes: Int
 
   /// nil where the driver is no software driver, has no 64-bit integers, or its subgroups do not divide the tile's rows; and
   /// where rows of C are no whole stores, or shorter than half a tile.
-  init?(columns: Int, traits: DeviceTraits) {
+  init?(rows: Int, columns: Int, traits: DeviceTraits) {
+    self.rows = rows
     lanes = traits.subgroupSize
-    guard traits.isSoftware, traits.hasInt64, (4...Self.rows).contains(lanes), Self.rows % lanes == 0,
+    guard traits.isSoftware, traits.hasInt64, (4...rows).contains(lanes), rows % lanes == 0,
       columns % 8 == 0, columns > 4 * lanes
     else { return nil }
   }
+
+  /// The heights to choose from, the default first.
+  static func heights(_ traits: DeviceTraits) -> [Int] { traits.keepsLongLoops ? [32, 16] : [16, 32] }
 
   var columns: Int { 8 * lanes }
 
   /// A packed operand: `matrices` of `count` rows (of A) or columns (of B), each of `quads` vectors of four products.
   func packed(matrices: Int = 1, _ count: Int, quads: Int, isRight: Bool) -> TensorType {
-    let width = isRight ? columns : Self.rows
+    let width = isRight ? columns : rows
     return TensorType([matrices, (count + width - 1) / width, quads, width, 4])
   }
 
@@ -29,7 +33,7 @@ struct PanelTile {
   func pack(
     _ source: Operand, to packed: Operand, matrices: Int = 1, count: Int, k: Int, alongK: Bool, isRight: Bool
   ) -> Dispatch {
-    let (width, quads) = (isRight ? columns : Self.rows, (k + 3) / 4)
+    let (width, quads) = (isRight ? columns : rows, (k + 3) / 4)
     let length = alongK ? k : count
     // Vectors that one invocation lays out, as far as K goes.
     let share = alongK ? 2 : isRight ? 8 : 4
@@ -44,6 +48,6 @@ struct PanelTile {
   }
 
   func groups(rows: Int, columns: Int, chunks: Int) -> GroupCount {
-    GroupCount((rows + Self.rows - 1) / Self.rows, (columns + self.columns - 1) / self.columns, chunks)
+    GroupCount((rows + self.rows - 1) / self.rows, (columns + self.columns - 1) / self.columns, chunks)
   }
 }

@@ -9,8 +9,12 @@ extension Matmul {
     let size = MatmulSize(site.inputs[0].shape, site.inputs[1].shape, transposing, batched: batched)
     guard site.traits.isSoftware else { return tiled(site) }
     let candidates =
-      [Panels.both, .right].compactMap { packing in
-        panels(size, packing, site.traits).map { (packing.pays(size, transposing), Variant(packing.rawValue, $0)) }
+      [Panels.both, .right].flatMap { packing in
+        PanelTile.heights(site.traits).compactMap { rows in
+          panels(size, packing, rows, site.traits).map {
+            (packing.pays(size, transposing), Variant("\(packing.rawValue) \(rows)", $0))
+          }
+        }
       } + [(false, Variant("lanes", lanes(size, site.traits)))]
     let fitting = candidates.filter { $0.1.launch.misfit(at: site) == nil }
     let ordered = fitting.filter(\.0) + fitting.filter { !$0.0 }.reversed()
@@ -32,8 +36,8 @@ extension Matmul {
     }
   }
 
-  private func panels(_ size: MatmulSize, _ packing: Panels, _ traits: DeviceTraits) -> Launch? {
-    guard let tile = PanelTile(columns: size.n, traits: traits), size.batch == 1,
+  private func panels(_ size: MatmulSize, _ packing: Panels, _ rows: Int, _ traits: DeviceTraits) -> Launch? {
+    guard let tile = PanelTile(rows: rows, columns: size.n, traits: traits), size.batch == 1,
       packing == .both || transposing != .left && size.k % 4 == 0
     else { return nil }
     let quads = (size.k + 3) / 4
@@ -54,7 +58,8 @@ extension Matmul {
       Dispatch(
         MatmulPanelsKernel.self,
         constants: .init(
-          local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), PACKED_A: packing == .both, ALIGNED_C: true,
+          local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), PACKED_A: packing == .both,
+          ROWS: Int32(tile.rows), ALIGNED_C: true,
           HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
           ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
         push: .init(

@@ -84,6 +84,19 @@ package struct ImageDataset: Sendable {
     return larger
   }
 
+  /// The images of `ways` classes that `seed` draws, labelled 0 ..< ways in the order of the classes.
+  package func classes(_ ways: Int, seed: UInt64) throws(StorageError) -> ImageDataset {
+    guard 1...classes ~= ways else { throw .invalid("\(name): cannot choose \(ways) of \(classes) classes") }
+    var random = CounterRandom(seed: seed, stream: "few-shot classes")
+    let chosen = random.shuffled(classes).prefix(ways).sorted()
+    let place = Dictionary(uniqueKeysWithValues: chosen.enumerated().map { (UInt8($1), UInt8($0)) })
+    var part = try ImageDataset(
+      name: name, channels: channels, height: height, width: width, classes: ways, pixels: pixels,
+      labels: labels.map { place[$0] ?? 0 })
+    part.samples = samples.filter { place[labels[$0]] != nil }
+    return part
+  }
+
   /// Holds back `validation` samples, drawn by `seed` alone; both views keep the order of this one.
   package func split(
     validation: Int, seed: UInt64
@@ -97,6 +110,23 @@ package struct ImageDataset: Sendable {
     train.samples = samples.indices.filter { !held.contains($0) }.map { samples[$0] }
     other.samples = samples.indices.filter { held.contains($0) }.map { samples[$0] }
     return (train, other)
+  }
+
+  /// `number` samples, as many of each class as of the others, or one more: the first of an order drawn by `seed` in which
+  /// the classes take turns. Fewer are a part of more.
+  package func balanced(_ number: Int, seed: UInt64) throws(StorageError) -> ImageDataset {
+    guard number > 0, number <= count else {
+      throw .invalid("\(name): cannot take \(number) of \(count) samples")
+    }
+    var random = CounterRandom(seed: seed, stream: "balanced order")
+    var seen = [Int](repeating: 0, count: classes)
+    let turns = random.shuffled(count).map { index in
+      seen[label(index)] += 1
+      return (turn: seen[label(index)], label: label(index), index: index)
+    }
+    var part = self
+    part.samples = turns.sorted { ($0.turn, $0.label) < ($1.turn, $1.label) }.prefix(number).map { samples[$0.index] }
+    return part
   }
 }
 

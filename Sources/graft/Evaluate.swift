@@ -2,7 +2,6 @@ import ArgumentParser
 import Distillation
 import Foundation
 import GPU
-import Storage
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -15,13 +14,16 @@ struct Evaluate: ParsableCommand {
   func run() throws {
     let model = try StoredModel(reading: checkpoint)
     let device = try options.open(tuning.width)
-    let data = try ImageDataset.fashionMNIST(directory: model.recipe.data.directory, split: .test)
-      .padded(to: model.recipe.images(of: model.block).size)
-    let result = try model.evaluator(on: device, choices: tuning.choices(on: device)).run(over: data)
+    let data = try Pipeline.Images(model.recipe).test(of: model.block)
+    let evaluator = try model.evaluator(on: device, choices: tuning.choices(on: device))
+    let result = try evaluator.run(over: data)
     print(
       String(
         format: "%@ after %d steps of %@: top-1 %.2f %%, top-5 %.2f %%, loss %.4f on %d test images",
         model.block as NSString, model.step, model.recipe.name as NSString, 100 * result.top1, 100 * result.top5,
         result.loss, result.images))
+    guard model.block != FS.block else { return }
+    let harder = try CorruptedTests(model.recipe.evaluation, data).run(evaluator)
+    if let summary = harder.summary { print("\(model.block): \(summary)") }
   }
 }

@@ -73,7 +73,7 @@ struct Run: ParsableCommand {
     let begin = ContinuousClock.now
     try pipeline.train(selection, resuming: resume)
     let trained = begin.duration(to: .now)
-    let table = ResultsTable(try pipeline.evaluate())
+    let table = try pipeline.evaluate()
     let rows = try directory.metrics.rows(as: MetricsRow.self)
     let svg = Curves(title: title, rows: rows).svg
     for (name, text) in [("results.md", table.text + "\n"), ("curves.svg", svg)] {

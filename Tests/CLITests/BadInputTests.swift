@@ -59,6 +59,10 @@ import Testing
     expectRefusal(
       try Graft.run("run", "recipe.yml", in: scratch), "recipe.yml:9: lable_smoothing: unknown key (known here: ",
       status: 1)
+    try scratch.writeRecipe(extra: "evaluation: {corruptions: [fog]}")
+    expectRefusal(
+      try Graft.run("run", "recipe.yml", in: scratch),
+      "recipe.yml:9: evaluation.corruptions: 'fog' is none of gaussian_noise, ", status: 1)
     expectRefusal(
       try Graft.run("plan", "missing.yml", in: scratch), "missing.yml: cannot be read: no such file, or not text",
       status: 1)
@@ -117,6 +121,13 @@ struct BadInputOnDeviceTests {
     try scratch.writeRecipe(batch: 500)
     let outcome = try Graft.run("run", "recipe.yml", in: scratch)
     expectRefusal(outcome, "cannot draw batches of 500 from 200 samples; choose a batch size from 1 to 200", status: 1)
+    #expect(!scratch.exists("runs"))
+  }
+
+  @Test func moreStudentImagesThanThereAre() throws {
+    try scratch.writeRecipe(studentImages: 201)
+    let outcome = try Graft.run("run", "recipe.yml", in: scratch)
+    expectRefusal(outcome, "m2mKD: Fashion-MNIST train: cannot take 201 of 200 samples", status: 1)
     #expect(!scratch.exists("runs"))
   }
 

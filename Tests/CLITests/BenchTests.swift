@@ -109,6 +109,16 @@ struct BenchTests {
     #expect(rows.contains { $0.text("op") == "adamw" } && rows.contains { $0.text("op") == "grouped_matmul" })
   }
 
+  @Test func circuitStep() throws {
+    let rows = try rows("circuit", "mediator", "--no-peak", "--no-tune")
+    let whole = try #require(rows.first)
+    expectRow(whole)
+    #expect(whole.text("op") == "step" && whole.text("case") == "mediator")
+    // Stitches, projections, exit and feed-forward branch, three products each but for the input's gradient.
+    #expect(abs(whole.number("gflops") * whole.number("median_ms") * 1e-3 - 7.35) < 0.02)
+    #expect(rows.contains { $0.text("op") == "adamw" } && rows.contains { $0.text("op") == "modulation" })
+  }
+
   @Test func comparison() throws {
     let outcome = try Graft.start(
       ["bench", "ops", "--op", "add", "--no-peak", "--json"] + Self.quick, in: scratch

@@ -161,6 +161,27 @@ struct RunTests {
     }
   }
 
+  @Test func corruptedImagesHaveAColumn() throws {
+    try scratch.writeRecipe(extra: "evaluation: {corruptions: [contrast, shot_noise], severity: 5, images: 30}")
+    let outcome = try Graft.run("run", "recipe.yml", "--phase", "PT", "--output", "run", in: scratch)
+    #expect(outcome.status == 0, "\(outcome)")
+    let rows = try JSONLines(scratch.file("run/metrics.jsonl")).rows(as: MetricsRow.self).filter {
+      $0.event == .evaluation
+    }
+    #expect(rows.map(\.split) == ["validation", "test", "test", "test"])
+    #expect(rows.map(\.corruption) == [nil, nil, "contrast", "shot_noise"])
+    #expect(rows.map(\.severity) == [nil, nil, 5, 5] && rows.map(\.images) == [40, 60, 30, 30])
+    let mean = String(format: "%.2f %%", 50 * rows[2...].reduce(0) { $0 + ($1.top1 ?? -1) })
+    let table = String(decoding: try scratch.bytes("run/results.md"), as: UTF8.self).split(separator: "\n")
+    let cells = table.prefix(3).map { $0.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) } }
+    #expect(cells[0][3] == "corrupted top-1" && cells[2][3] == mean, "\(table)")
+    #expect(
+      table.last == "corrupted: mean over contrast, shot_noise at severity 5, each on 30 test images", "\(table)")
+    let evaluated = try Graft.run("evaluate", "run/checkpoints/meta.safetensors", in: scratch)
+    #expect(
+      evaluated.output.contains("meta: top-1 \(mean) on corrupted test images, severity 5, 30 of each (contrast "))
+  }
+
   @Test func planSaysWhatItTakes() throws {
     try scratch.writeRecipe()
     let outcome = try Graft.run("plan", "recipe.yml", in: scratch)

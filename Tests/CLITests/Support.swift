@@ -125,12 +125,14 @@ extension TemporaryDirectory {
 
   /// A recipe of two pairs that trains in a second.
   func writeRecipe(
-    _ name: String = "recipe.yml", data: String = "data", steps: Int = 3, batch: Int = 8, extra: String = ""
+    _ name: String = "recipe.yml", data: String = "data", steps: Int = 3, batch: Int = 8, studentImages: Int? = nil,
+    extra: String = ""
   ) throws {
     let phase = "{steps: \(steps), batch: \(batch), learning_rate: 1.0e-3, warmup: 1}"
+    let few = studentImages.map { ", student_images: \($0)" } ?? ""
     let text = """
       name: small
-      data: {set: fashion-mnist, directory: \(data), validation: 40}
+      data: {set: fashion-mnist, directory: \(data), validation: 40\(few)}
       image: {size: 28, channels: 1, patch: 14, classes: 10, mean: [0.3], std: [0.3]}
       initialization: {linear_std: 0.1, experts: linear}
       meta: {depths: [1, 1]}

@@ -33,11 +33,12 @@ import Testing
     for recipe in [
       try Self.shipped("fashion-vmoe.yml"), try Self.shipped("vmoe-base-imagenet.yml"), try TinyRecipe().recipe(),
       try Self.shipped("fashion-nac.yml"), try Self.shipped("nac-planted-tiny-imagenet.yml"),
+      try Self.shipped("nac-few-shot-cub.yml"),
     ] {
       let again = try Recipe(file: "resolved", text: recipe.yaml)
       #expect(again.yaml == recipe.yaml)
       #expect(again.width == recipe.width && again.task == recipe.task && again.teacherDepths == recipe.teacherDepths)
-      for phase in PhaseName.allCases {
+      for phase in PhaseName.allCases where phase != .fs || recipe.fewShot != nil {
         let (a, b) = (recipe.settings(phase), again.settings(phase))
         #expect(a.steps == b.steps && a.schedule == b.schedule && a.clip == b.clip && a.dropPath == b.dropPath)
       }
@@ -61,7 +62,8 @@ import Testing
       Mistake(replacing: "name: tiny\n", by: "", error: "x.yml:1: name: is missing (a text)"),
       Mistake(
         replacing: "set: imagenet", by: "set: cifar",
-        error: "x.yml:2: data.set: expected one of fashion-mnist, imagenet, tiny-imagenet, found 'cifar'"),
+        error:
+          "x.yml:2: data.set: expected one of fashion-mnist, imagenet, tiny-imagenet, mnist, cub-200, found 'cifar'"),
       Mistake(
         replacing: "set: imagenet", by: "set: fashion-mnist",
         error:
@@ -94,12 +96,12 @@ import Testing
       Mistake(
         replacing: "checkpoint_every: 50", by: "checkpoint_evry: 50",
         error:
-          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, image, initialization, label_smoothing, meta, name, optimizer, phases, student, target, teacher)"
+          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, evaluation, few_shot, image, initialization, label_smoothing, meta, name, optimizer, phases, student, target, teacher)"
       ),
       Mistake(
         replacing: "PT: {steps: 3", by: "PT: {stepz: 3, steps: 3",
         error:
-          "x.yml:11: phases.PT.stepz: unknown key (known here: accumulate, batch, clip, decay_all, drop_path, epochs, learning_rate, minimum_rate, scale_learning_rate, steps, warmup, warmup_from, weight_decay)"
+          "x.yml:11: phases.PT.stepz: unknown key (known here: accumulate, batch, clip, decay_all, drop_path, epochs, learning_rate, minimum_rate, momentum, scale_learning_rate, steps, warmup, warmup_from, weight_decay)"
       ),
       Mistake(
         replacing: "PT: {steps: 3", by: "PT: {steps: [3]",
@@ -127,6 +129,29 @@ import Testing
       Mistake(
         replacing: "batch: 8, accumulate: 1", by: "batch: 60000, accumulate: 1000",
         error: "x.yml:11: phases.PT.batch: 60000000 images a step, but there are only 1281167 to train on"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, student_images: 1281168",
+        error: "x.yml:2: data.student_images: 1281168 images, but there are only 1281167 to train on"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, student_images: 0",
+        error: "x.yml:2: data.student_images: 0 is not in 1…2147483647"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, student_images: 7",
+        error: "x.yml:14: phases.m2mKD.batch: 8 images a step, but there are only 7 to train on"),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {corruptions: [fog, contrast]}\ncheckpoint_every",
+        error:
+          "x.yml:9: evaluation.corruptions: 'fog' is none of gaussian_noise, shot_noise, impulse_noise, defocus_blur, gaussian_blur, zoom_blur, brightness, contrast, pixelate"
+      ),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {corruptions: [contrast, contrast]}\ncheckpoint_every",
+        error: "x.yml:9: evaluation.corruptions: 'contrast' occurs twice"),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {corruptions: contrast}\ncheckpoint_every",
+        error: "x.yml:9: evaluation.corruptions: expected a list of texts, found 'contrast'"),
+      Mistake(
+        replacing: "checkpoint_every", by: "evaluation: {severity: 6}\ncheckpoint_every",
+        error: "x.yml:9: evaluation.severity: 6 is not in 1…5"),
       Mistake(replacing: "meta: {depths", by: "meta: {depths: ]", error: "x.yml:5: not YAML: "),
     ]
   }

@@ -31,6 +31,9 @@ struct TinyRecipe {
   var checkpointEvery = 50
   /// The student is a circuit with this regulariser, if any.
   var circuit: String?
+  var studentImages: Int?
+  /// Few-shot adaptation by these settings of its phase.
+  var fewShot: String?
 
   /// Its data set is one that the library cannot read, because tests bring their own images.
   var yaml: String {
@@ -40,7 +43,7 @@ struct TinyRecipe {
     ].compactMap(\.self).joined(separator: ", ")
     return """
       name: tiny
-      data: {set: imagenet, directory: nowhere, validation: 0}
+      data: {set: imagenet, directory: nowhere, validation: 0\(studentImages.map { ", student_images: \($0)" } ?? "")}
       image: {size: 8, channels: 1, patch: 4, classes: 4, mean: [0.5], std: [0.25]}
       initialization: {linear_std: 0.1, experts: linear}
       meta: {depths: \(meta)}
@@ -54,7 +57,14 @@ struct TinyRecipe {
         FT: {\(phase)}
         m2mKD: {\(phase), distillation: \(distillation)}
         E2E: {\(phase)}
+      \(fewShotYAML)
       """
+  }
+
+  private var fewShotYAML: String {
+    guard let fewShot else { return "" }
+    return
+      "  FS: {steps: \(steps), \(fewShot)}\nfew_shot: {data: {set: mnist, directory: x, validation: 0}, ways: 3, shots: 2}"
   }
 
   private var studentYAML: String {
@@ -100,14 +110,17 @@ final class TinyRun {
   private let temporary: TemporaryDirectory
   let device: Device
   let choices: Choices
+  private let images: ImageDataset
   let log = RunLog()
 
   /// - Parameter models: checkpoints to begin with, by block.
   init(
-    _ tiny: TinyRecipe, models: [String: Data] = [:], device: Device? = nil, choices: Choices = .defaults
+    _ tiny: TinyRecipe, models: [String: Data] = [:], device: Device? = nil, choices: Choices = .defaults,
+    images: ImageDataset = tinyImages
   ) throws {
     recipe = try tiny.recipe()
     self.choices = choices
+    self.images = images
     self.device = try device ?? TestDevice.shared.get()
     temporary = try TemporaryDirectory()
     directory = try RunDirectory(temporary.path, recipe: recipe, seed: 7)
@@ -121,7 +134,7 @@ final class TinyRun {
     let stop = StopFlag()
     log.onStep = { if let step, $0 >= step { stop.raise() } }
     let trainer = Trainer(
-      recipe: recipe, seed: 7, device: device, choices: choices, training: tinyImages, directory: directory,
+      recipe: recipe, seed: 7, device: device, choices: choices, training: images, directory: directory,
       reporter: log, stop: stop, profile: profile)
     for phase in phases { try trainer.run(phase.task(recipe), resuming: resuming) }
     return self

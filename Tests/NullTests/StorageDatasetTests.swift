@@ -113,6 +113,31 @@ import Testing
     for count in [-1, 8] { #expect(throws: StorageError.self) { try data.split(validation: count, seed: 1) } }
   }
 
+  @Test func balancedPartsTakeClassesInTurn() throws {
+    // 30 samples of class 0, 20 of class 1, 3 of class 2; the pixel is the sample's number.
+    let labels: [UInt8] = (0..<53).map { $0 < 30 ? 0 : $0 < 50 ? 1 : 2 }
+    let data = try ImageDataset(
+      name: "uneven", channels: 1, height: 1, width: 1, classes: 3, pixels: (0..<53).map { UInt8($0) }, labels: labels)
+    func numbers(_ count: Int, seed: UInt64 = 0) throws -> [UInt8] {
+      try data.balanced(count, seed: seed).batch(Array(0..<count)).images
+    }
+    func perClass(_ count: Int) throws -> [Int] {
+      let part = try data.balanced(count, seed: 0)
+      return (0..<3).map { label in (0..<count).count { part.label($0) == label } }
+    }
+    #expect(try perClass(9) == [3, 3, 3] && perClass(8) == [3, 3, 2] && perClass(20) == [9, 8, 3])
+    #expect(try perClass(53) == [30, 20, 3] && Set(numbers(53)).count == 53)
+    #expect(try numbers(9) == numbers(9) && Array(numbers(20).prefix(9)) == numbers(9))
+    #expect(try numbers(9) != numbers(9, seed: 1))
+    // Drawn, not the first of each class.
+    #expect(try Set(numbers(6)) != [0, 1, 30, 31, 50, 51])
+    for count in [0, 54] {
+      #expect(throws: StorageError.invalid("uneven: cannot take \(count) of 53 samples")) {
+        try data.balanced(count, seed: 0)
+      }
+    }
+  }
+
   @Test func refusesWhatDoesNotFit() {
     #expect(throws: StorageError.invalid("x: 5 pixels are not 1 images of 1 x 2 x 2")) {
       try ImageDataset(

@@ -36,6 +36,21 @@ struct PreparationTests {
     }
   }
 
+  /// Several passes through the same weights share what was prepared of them.
+  @Test func whatIsPreparedAlikeIsKeptOnce() throws {
+    let device = try TestDevice.shared.get()
+    func kept(_ passes: Int) throws -> Int {
+      let graph = Graph()
+      let w = graph.parameter(Self.weights)
+      let results = try (0..<passes).map { try graph.input("x\($0)", [512, 8]).matmul(w).sum() }
+      let layout = PlanLayout(Program(graph, results: results), traits: device.traits, frozen: ["w"])
+      try #require(layout.prepared.reduce(0, +) == passes)
+      return Set(zip(layout.scratch, layout.prepared).compactMap { $1 > 0 ? $0.first : nil }).count
+    }
+    #expect(try kept(1) == 1)
+    #expect(try kept(3) == 1)
+  }
+
   /// Weights that a step changes are prepared by every step.
   @Test func onlyFrozenBlocksCount() throws {
     let device = try TestDevice.shared.get()

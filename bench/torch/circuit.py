@@ -2,20 +2,36 @@
 
     python bench/torch/circuit.py [mediator] [read-in] [circuit] [--runs N]
 
-Sizes are the paper's for Tiny-ImageNet: state 384, 6 heads of 64, 64 input, 256 mediator and 64 output latents, 8
-iterations, images of 64 x 64, batch 8. Read-in attention projects every token for every receiver, as published.
+One JSON object a line: times, and the peak of the process's memory so far. A step is forward, backward and AdamW of what
+`graft bench circuit` trains:
+
+* mediator: the student with its stitches to a meta model of width 1280, one code for 8 x 65 tokens that are given;
+* read-in: the student with its stitch, 8 images of 64 x 64, 64 receivers with a state and a code each, which are given;
+* circuit: the whole, 64 input, 256 mediator and 64 output latents, 8 iterations, noise and drop path, cross entropy.
+
+State and codes are 384, 6 heads of 64: the paper's sizes for Tiny-ImageNet. The students' loss is the sum of their
+outputs; meta model and teacher are left out. Read-in attention projects every token for every receiver, as published.
 """
 
 import argparse
+import json
 import resource
+import statistics
 import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-BATCH, STATE, HEADS, HEAD, HIDDEN, SIDE, CLASSES = 8, 384, 6, 64, 768, 64, 200
+BATCH, STATE, HEADS, HEAD, HIDDEN, SIDE, CLASSES, STITCH = 8, 384, 6, 64, 768, 64, 200, 1280
 INPUTS, MEDIATORS, OUTPUTS, SIGNATURE, ITERATIONS = 64, 256, 64, 64, 8
+DROP_PATH = 0.1
+
+
+def drop_path(branch, rate):
+    if rate == 0:
+        return branch
+    return branch * torch.empty(BATCH, 1, 1).bernoulli_(1 - rate).div_(1 - rate)
 
 
 class ModFC(nn.Module):
@@ -33,15 +49,16 @@ class ModFC(nn.Module):
 
 
 class FFN(nn.Module):
-    def __init__(self):
+    def __init__(self, rate=0.0):
         super().__init__()
+        self.rate = rate
         self.norm = nn.LayerNorm(STATE)
         self.enter, self.leave = ModFC(STATE, 2 * HIDDEN), ModFC(HIDDEN, STATE)
         self.gamma = nn.Parameter(torch.full((STATE,), 0.1))
 
     def forward(self, x, codes):
         a, b = self.enter(self.norm(x), codes).chunk(2, -1)
-        return x + self.gamma * self.leave(a * F.gelu(b), codes)
+        return x + drop_path(self.gamma * self.leave(a * F.gelu(b), codes), self.rate)
 
 
 def heads(x):
@@ -57,7 +74,8 @@ class Propagator(nn.Module):
         self.exit = ModFC(HEADS * HEAD, STATE)
         self.gamma = nn.Parameter(torch.full((STATE,), 0.1))
         self.bandwidth = nn.Parameter(torch.tensor(1.0))
-        self.ffn = FFN()
+        self.rate = DROP_PATH if residual else 0.0
+        self.ffn = FFN(self.rate)
         self.residual = residual
 
     def forward(self, receivers, codes, senders, sender_codes, affinities=None):
@@ -66,7 +84,7 @@ class Propagator(nn.Module):
         mask = None if affinities is None else affinities.unsqueeze(-3)
         z = F.scaled_dot_product_attention(heads(q), heads(k), heads(v), attn_mask=mask)
         branch = self.gamma * self.exit(z.transpose(1, 2).flatten(-2), codes)
-        return self.ffn(receivers + branch if self.residual else branch, codes)
+        return self.ffn(receivers + drop_path(branch, self.rate) if self.residual else branch, codes)
 
 
 class ReadIn(nn.Module):
@@ -126,8 +144,8 @@ class Mediator(nn.Module):
 
     def __init__(self, tokens=65):
         super().__init__()
-        self.before, self.after, self.body = nn.Linear(STATE, STATE), nn.Linear(STATE, STATE), Propagator()
-        self.x, self.codes = torch.randn(BATCH, tokens, STATE), torch.randn(1, STATE)
+        self.before, self.after, self.body = nn.Linear(STITCH, STATE), nn.Linear(STATE, STITCH), Propagator()
+        self.x, self.codes = torch.randn(BATCH, tokens, STITCH), torch.randn(1, STATE)
 
     def forward(self):
         x = self.before(self.x)
@@ -138,7 +156,7 @@ class ReadInStudent(nn.Module):
     def __init__(self, latents=INPUTS):
         super().__init__()
         self.tokenizer = Tokenizer()
-        self.body, self.after = ReadIn(self.tokenizer.features), nn.Linear(STATE, STATE)
+        self.body, self.after = ReadIn(self.tokenizer.features), nn.Linear(STATE, STITCH)
         self.x = torch.randn(BATCH, 3, SIDE, SIDE)
         self.states, self.codes = torch.randn(BATCH, latents, STATE), torch.randn(latents, STATE)
 
@@ -208,10 +226,11 @@ def main():
             optimizer.zero_grad(set_to_none=True)
             model().backward()
             optimizer.step()
-            times.append(time.perf_counter() - start)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        print(f"{name}: best {1e3 * min(times[2:]):.1f} ms, median {1e3 * sorted(times[2:])[len(times[2:]) // 2]:.1f} ms, "
-              f"{torch.get_num_threads()} threads, peak {peak} MiB, torch {torch.__version__}")
+            times.append(1e3 * (time.perf_counter() - start))
+        print(json.dumps(dict(
+            case=name, min_ms=min(times[2:]), median_ms=statistics.median(times[2:]), threads=torch.get_num_threads(),
+            parameters=sum(p.numel() for p in model.parameters()),
+            peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, torch=torch.__version__)), flush=True)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,11 @@ package struct NeuralCircuit: Sendable {
   private let pooling: OutputPooling
   private let width: CircuitWidth
 
-  package init(block: String, width: CircuitWidth, settings: CircuitSettings, images: CircuitImages, classes: Int) {
+  /// - Parameter head: takes the last projection's parameters, where they are a block of their own.
+  package init(
+    block: String, width: CircuitWidth, settings: CircuitSettings, images: CircuitImages, classes: Int,
+    head: ParameterBuilder? = nil
+  ) {
     let builder = ParameterBuilder(block: block)
     let root = builder.root
     let scope = root("latent_graphs")("0")
@@ -68,7 +72,8 @@ package struct NeuralCircuit: Sendable {
         scope("propagators")("\(d)"), name: "propagators.\(d)", kind: .propagator, width: width, hasKernel: true)
     }
     readOut = Propagator(scope("read_out"), name: "read_out", kind: .readOut, width: width, hasKernel: true)
-    pooling = OutputPooling(root("output_tokenizer"), state: width.state, classes: classes)
+    pooling = OutputPooling(
+      root("output_tokenizer"), head: head?.root("output_tokenizer"), state: width.state, classes: classes)
     layout = builder.layout
     self.settings = settings
     self.width = width

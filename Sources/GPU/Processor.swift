@@ -1,14 +1,14 @@
 import Foundation
 
 /// The processor that software drivers compute on.
-struct Processor: Sendable, Hashable, CustomStringConvertible {
+package struct Processor: Sendable, Hashable, CustomStringConvertible {
   /// How many, the name, and the family and model, since virtual machines give different ones the same name.
-  let description: String
+  package let description: String
   /// What it can do, by the names that Linux uses.
-  let features: Set<String>
+  package let features: Set<String>
 
   /// - Parameter text: of `/proc/cpuinfo`.
-  init(_ text: String, count: Int) {
+  package init(_ text: String, count: Int) {
     let lines = text.split(separator: "\n")
     func value(_ name: String) -> String? {
       let line = lines.first { $0.prefix { $0 != "\t" && $0 != ":" } == name }
@@ -19,10 +19,10 @@ struct Processor: Sendable, Hashable, CustomStringConvertible {
     features = Set((value("flags") ?? "").split(separator: " ").map(String.init))
   }
 
-  static let current = Processor(
+  package static let current = Processor(
     (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? "",
     count: ProcessInfo.processInfo.activeProcessorCount)
 
   /// Whether it has vectors of 512 bits with all that compilers use of them (x86-64-v4).
-  var has512Bits: Bool { features.isSuperset(of: ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]) }
+  package var has512Bits: Bool { features.isSuperset(of: ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]) }
 }

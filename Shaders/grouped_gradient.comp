@@ -1,0 +1,28 @@
+#version 450
+// C_e = sum over the rows s of expert e of A[s, :]^T B[s, :], form TN of grouped_matmul, of operands that pack_expert_columns laid
+// out; C [E, M, N], zeros where e has no rows. N is a multiple of 8.
+//   A [M / ROWS up][K4][ROWS], B [N / (8 CLUSTER) up][K4][8 CLUSTER] vectors along s
+// Groups: one subgroup each; x row tiles, y experts, z column tiles: software drivers give each core a range of z, and so every
+// core gets a part of every expert, however uneven they are.
+#extension GL_GOOGLE_include_directive : require
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
+const bool PACKED_A = true;
+layout(binding = 5, rgba32f) uniform readonly restrict imageBuffer a;
+layout(binding = 6, rgba32f) uniform readonly restrict imageBuffer b;
+layout(binding = 7) uniform utextureBuffer offsets;  // [E + 1]
+layout(push_constant) uniform Push {
+  int M;
+  int N;
+  int K4;
+};
+int row_of_a(int row) { return row; }
+#include "matmul_panels.glsl"
+#include "expert_quads.glsl"
+
+void main() {
+  int tile = int(gl_WorkGroupID.x), expert = int(gl_WorkGroupID.y), panel = int(gl_WorkGroupID.z);
+  ExpertQuads quads = expert_quads(expert);
+  accumulate(tile, tile * ROWS, M, panel, K4, quads.first, quads.count);
+  finish(expert * M * N, 0, tile * ROWS, M, panel, N);
+}

@@ -1,0 +1,34 @@
+#version 450
+// y[r, c] = 1 + gain (x[r, c] - mean[r]) / sqrt(variance[r] + eps) over the C columns of each row: a cluster per row.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const uint C = 64;
+const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "row.glsl"
+#include "standardized.glsl"
+#include "store4.glsl"
+layout(local_size_x = 64) in;
+layout(binding = 0) uniform textureBuffer x;     // R32 unless C % 4 = 0
+layout(binding = 1) uniform textureBuffer gain;  // R32, one number
+layout(binding = 2) writeonly buffer Y { vec4 y[]; };
+layout(push_constant) uniform Push {
+  uint rows;
+  float eps;
+};
+
+void main() {
+  uint r = linear_cluster();
+  uint start = min(r, rows - 1) * C;
+  vec4 h[VECTORS];
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = row4(x, start, i);
+  float factor = standardize(h, eps) * texelFetch(gain, 0).x;
+  if (r < rows) {
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      uint c = column(i);
+      if (c < C) STORE4(y, start, c, C, h[i] * factor + 1.0);
+    }
+  }
+}

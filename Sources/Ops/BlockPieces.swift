@@ -1,0 +1,67 @@
+import GPU
+import Graph
+import Kernels
+
+/// A parameter block in pieces that a device can bind, one as a rule, and the norm of its gradients: what optimisers share.
+struct BlockPieces {
+  /// What one dispatch covers: elements from `first` on, with the sums of squares that it leaves.
+  struct Piece {
+    let first: Int
+    let count: Int
+    fileprivate let vectorsPerLane: Int
+    fileprivate let groups: Int
+    fileprivate let firstPartial: Int
+
+    private var elements: Range<Int> { first..<first + count }
+    /// Of the block, and of the table of its chunks.
+    var bytes: Range<Int> { elements.lowerBound * 4..<elements.upperBound * 4 }
+    var words: Range<Int> { elements.lowerBound / AdamW.chunk * 4..<elements.upperBound / AdamW.chunk * 4 }
+  }
+
+  let pieces: [Piece]
+  private let cluster: Int
+  private let partialCount: Int
+
+  /// - Parameter count: elements of the block, a multiple of 64.
+  init(_ count: Int, _ traits: DeviceTraits) {
+    cluster = traits.cluster
+    let bindable = min(traits.maxStorageBufferRange, 16 * traits.maxTexelBufferElements) / 4
+    // Whole pieces of the table start at multiples of 256 bytes, too.
+    let longest = max(1, bindable / (64 * AdamW.chunk)) * 64 * AdamW.chunk
+    var pieces: [Piece] = []
+    var partials = 0
+    for first in stride(from: 0, to: count, by: longest) {
+      let vectors = min(longest, count - first) / 4
+      // At most 1,024 groups, so that few partial sums are left for the last, single group.
+      let vectorsPerLane = max(16, (vectors + 64 * 1024 - 1) / (64 * 1024))
+      let groups = (vectors + 64 * vectorsPerLane - 1) / (64 * vectorsPerLane)
+      pieces.append(
+        Piece(
+          first: first, count: 4 * vectors, vectorsPerLane: vectorsPerLane, groups: groups, firstPartial: partials))
+      partials += groups * 64 / traits.cluster
+    }
+    self.pieces = pieces
+    partialCount = partials
+  }
+
+  /// Scratch 0 of a launch that takes the norm.
+  var partials: TensorType { TensorType([partialCount]) }
+
+  /// The norm of the colocated gradients to output 0; sets the status if it is not finite.
+  /// - Parameters: the inputs that hold the table and the status.
+  func norm(table: Int, status: Int) -> [Dispatch] {
+    pieces.map { piece -> Dispatch in
+      Dispatch(
+        SquaredNormKernel.self, constants: .init(CLUSTER: UInt32(cluster)),
+        push: .init(
+          count4: UInt32(piece.count / 4), vectors_per_lane: UInt32(piece.vectorsPerLane),
+          first_partial: UInt32(piece.firstPartial)),
+        [.colocated.part(piece.bytes).texels(.rgba32f), .input(table).part(piece.words).texels(.r32ui), .scratch(0)],
+        groups: GroupCount(piece.groups))
+    } + [
+      Dispatch(
+        GradientNormKernel.self, push: .init(count: UInt32(partialCount)),
+        [.scratch(0).texels(.r32f), .output(0), .input(status)], groups: GroupCount(1))
+    ]
+  }
+}
