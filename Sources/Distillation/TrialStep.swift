@@ -14,14 +14,14 @@ package struct TrialStep {
     data: {set: imagenet, directory: none, validation: 0}
     image: {size: 64, channels: 3, patch: 8, classes: 100, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25]}
     meta: {depths: [1, 1]}
-    teacher: {features: 192, heads: 3, depths: [1, 1]}
-    student: {features: 192, heads: 3, depths: [1, 1], experts: 4, experts_per_token: 2}
+    teacher: {features: 384, heads: 6, depths: [1, 1]}
+    student: {features: 384, heads: 6, depths: [1, 1], experts: 4, experts_per_token: 2}
     phases:
-      PT: {steps: 1, batch: 16, learning_rate: 1.0e-4}
-      MT: {steps: 1, batch: 16, learning_rate: 1.0e-4}
-      FT: {steps: 1, batch: 16, learning_rate: 1.0e-4}
-      m2mKD: {steps: 1, batch: 16, learning_rate: 1.0e-4, distillation: soft, alpha: 0.5, temperature: 1}
-      E2E: {steps: 1, batch: 16, learning_rate: 1.0e-4}
+      PT: {steps: 1, batch: 8, learning_rate: 1.0e-4}
+      MT: {steps: 1, batch: 8, learning_rate: 1.0e-4}
+      FT: {steps: 1, batch: 8, learning_rate: 1.0e-4}
+      m2mKD: {steps: 1, batch: 8, learning_rate: 1.0e-4, distillation: soft, alpha: 0.5, temperature: 1}
+      E2E: {steps: 1, batch: 8, learning_rate: 1.0e-4}
     """
 
   private static func made() throws -> (recipe: Recipe, task: TrainingTask, program: Program) {

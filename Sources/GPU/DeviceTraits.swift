@@ -45,6 +45,10 @@ package struct DeviceTraits: Sendable, Hashable {
   /// Lanes that share one row or tile in the cluster kernels (`include/cluster.glsl`): 8, or the subgroup where smaller.
   package var cluster: Int { min(8, subgroupSize) }
 
+  /// The same where values are handed around: on a software driver all of a subgroup up to 16 lanes, so that constants name
+  /// them.
+  package var exchange: Int { isSoftware ? min(16, subgroupSize) : cluster }
+
   /// Lanes for a row of `vectors` vectors where each keeps its part in registers, about two: a power of two from
   /// `least` to the subgroup's size, and no more than a workgroup of 64. For GPUs.
   package func lanes(perRowOf vectors: Int, atLeast least: Int) -> Int {

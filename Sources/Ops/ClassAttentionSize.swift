@@ -118,17 +118,18 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ x: Operand, scores: Operand, _ logsumexp: Operand, gradient: (dp: Operand, delta: Operand)? = nil,
     to z: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
-    let clusters = batch * heads * ((vectors + traits.cluster - 1) / traits.cluster)
+    let cluster = traits.exchange
+    let clusters = batch * heads * ((vectors + cluster - 1) / cluster)
     return Dispatch(
       ClassPoolKernel.self,
       constants: .init(
-        CLUSTER: UInt32(traits.cluster), WHOLE_SUBGROUP: traits.cluster == traits.subgroupSize, ALIGNED: isAligned,
+        CLUSTER: UInt32(cluster), WHOLE_SUBGROUP: cluster == traits.subgroupSize, ALIGNED: isAligned,
         BACKWARD: gradient != nil),
       push: .init(pairs: UInt32(batch * heads), H: UInt32(heads), T: UInt32(tokens), columns: UInt32(vectors)),
       [
         texels(x), scores.texels(.r32f), logsumexp.texels(.r32f), gradient?.dp.texels(.r32f) ?? .unused,
         gradient?.delta.texels(.r32f) ?? .unused, z,
-      ], groups: .linear(clusters * traits.cluster, perGroup: 64))
+      ], groups: .linear(clusters * cluster, perGroup: 64))
   }
 
   /// The gradient of x: through values and scores, and `query` [B, I] at the first token.
@@ -136,7 +137,7 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ dz: Operand, _ u: Operand, _ query: Operand, scores: Operand, _ logsumexp: Operand,
     gradient: (dp: Operand, delta: Operand), to dx: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
-    let cluster = traits.cluster
+    let cluster = traits.exchange
     let clusters = batch * ((tokens + cluster - 1) / cluster) * ((vectors + cluster - 1) / cluster)
     return Dispatch(
       ClassTokensBackwardKernel.self,
