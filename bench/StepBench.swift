@@ -35,34 +35,13 @@ struct StepBench: ParsableCommand {
   }
 
   private func measure(_ task: TrainingTask, _ recipe: Recipe, matmulRate: Double, _ session: Session) throws {
-    let device = session.device
     let layout = try session.layout(try StepProgram(task, recipe: recipe).program, frozen: task.frozen)
-    var blocks: [String: Buffer] = [:]
-    for unit in task.units {
-      let layout = unit.layout
-      let values = layout.initialValues(seed: 0, stream: layout.block)
-      let state = try ModuleState(layout, values: values, isTrained: unit.isTrained, device: device)
-      blocks.merge(state.blocks) { a, _ in a }
-    }
     let settings = task.settings
     let batch = settings.accumulate == 1 ? "\(settings.batch)" : "\(settings.accumulate) x \(settings.batch)"
     let step = WholeStep(
-      name: task.name, shape: "batch \(batch)", layout: layout, blocks: blocks, feed: feed(task, recipe))
+      name: task.name, shape: "batch \(batch)", layout: layout, blocks: try task.madeUpBlocks(on: session.device),
+      feed: task.madeUpFeed(recipe, learningRate: 1e-3))
     try step.measure(matmulRate: matmulRate, session)
     if !whole { try step.measureOps(shapes: shapes, session) }
-  }
-
-  /// Step 1, with noise for images: tokens then differ and are routed to all experts.
-  private func feed(_ task: TrainingTask, _ recipe: Recipe) -> (Plan.Feed) -> Void {
-    let state = StepState(step: 1, learningRate: 1e-3, seed: 0)
-      .words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)
-    let image = task.images
-    let noise = (0..<task.settings.batch * image.channels * image.size * image.size).map {
-      UInt8(($0 &* 2_654_435_761) >> 13 & 0xff)
-    }
-    return { feed in
-      feed.set(StepState.inputName, state[...])
-      for micro in 0..<task.settings.accumulate { feed[StepProgram.images(micro)]?.copyBytes(from: noise) }
-    }
   }
 }

@@ -27,14 +27,14 @@ package struct E2E: Phase {
     let origin: TrainingTask.Origin =
       switch start {
       case .modules(let name):
-        .modules(name, count: recipe.pairs, part: student.model.part, freshAs: "student", fill: student.fill)
+        .modules(name, part: student.model.part, freshAs: "student", fill: student.fill)
       case .scratch: .fresh(as: "student", fill: student.fill)
       }
     let block = block
     return TrainingTask(
       name: block == "student" ? "E2E" : "E2E \(block)", dataStream: "E2E", settings: settings,
       units: [.init(student.model.layout, isTrained: true, origin: origin)], images: recipe.target.task,
-      consultation: student.penalty?.consultation, imageCount: recipe.data.studentImages
+      consultation: student.penalty?.consultation, imageCount: recipe.target.data.studentImages
     ) { (step, record) throws(ShapeError) in
       let pass = step.pass("student", training: true)
       var objective = try step.classification(student.model.logits(step.images, pass), trains: block)

@@ -19,7 +19,7 @@ package struct FS: Phase {
     var task = TrainingTask(
       name: "FS", dataStream: "FS", settings: settings,
       units: [
-        .init(student.model.layout, isTrained: false, origin: .checkpoint("student"), keptWith: FS.block),
+        .frozen(student.model.layout, keptWith: FS.block),
         .init(head.layout, isTrained: true, origin: .fresh(as: FS.block)),
       ], images: recipe.images(of: FS.block)
     ) { (step, record) throws(ShapeError) in

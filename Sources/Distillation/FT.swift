@@ -14,7 +14,7 @@ package struct FT: Phase {
       units: [
         .init(
           teacher.layout, isTrained: true,
-          origin: .modules("teacher", count: recipe.pairs, part: teacher.classifier.part, freshAs: "teacher"))
+          origin: .modules("teacher", part: teacher.classifier.part, freshAs: "teacher"))
       ], images: recipe.task
     ) { (step, record) throws(ShapeError) in
       try record(

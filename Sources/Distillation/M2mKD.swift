@@ -26,8 +26,8 @@ package struct M2mKD: Phase {
     let meta = recipe.meta()
     let teacher = alpha > 0 ? recipe.teacher() : nil
     let modules = pairs.map { recipe.student.module($0, block: block, settings: settings) }
-    var units = [recipe.frozenMeta]
-    if let teacher { units.append(.init(teacher.layout, isTrained: false, origin: .checkpoint("teacher"))) }
+    var units = [TrainingTask.Unit.frozen(meta.layout)]
+    if let teacher { units.append(.frozen(teacher.layout)) }
     for (pair, module) in zip(pairs, modules) {
       // Controls begin like the student.
       units.append(.init(module.layout, isTrained: true, origin: .fresh(as: "student.\(pair)")))

@@ -17,7 +17,7 @@ package struct MT: Phase {
       TrainingTask.Unit($0.layout, isTrained: true, origin: .fresh(as: $0.layout.block))
     }
     return TrainingTask(
-      name: "MT", dataStream: "MT", settings: settings, units: [recipe.frozenMeta] + units, images: recipe.task
+      name: "MT", dataStream: "MT", settings: settings, units: [.frozen(meta.layout)] + units, images: recipe.task
     ) { (step, record) throws(ShapeError) in
       var frame = MetaFrame(meta, step)
       for (pair, module) in zip(pairs, modules) {

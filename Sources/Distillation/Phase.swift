@@ -11,9 +11,4 @@ extension Recipe {
     guard let settings = phases[phase] else { preconditionFailure("the recipe has no phase \(phase.rawValue)") }
     return settings
   }
-
-  /// Frozen and shared by every module that is taught inside it.
-  var frozenMeta: TrainingTask.Unit {
-    .init(meta().layout, isTrained: false, origin: .checkpoint("meta"))
-  }
 }

@@ -35,18 +35,11 @@ package struct Pipeline: Sendable {
         throw RunError("\(recipe.name): data set '\(data.kind.rawValue)' has no reader yet; only plan works for it")
       }
       fewShot = try recipe.fewShot.map { (few) throws(RunError) in
-        guard few.data.kind == .fashionMNIST || few.data.kind == .mnist else {
-          throw RunError(
-            "\(recipe.name): data set '\(few.data.kind.rawValue)' has no reader yet; only plan works for it")
+        let learned = try Images.fewShot(few, recipe, .train)
+        let support = try attempt("few_shot") { () throws(StorageError) in
+          try learned.balanced(few.ways * few.shots, seed: 0)
         }
-        return try attempt("few_shot") { () throws(StorageError) in
-          func chosen(_ split: ImageDataset.Split) throws(StorageError) -> ImageDataset {
-            // The same classes and images for every seed, as with the validation images.
-            try ImageDataset.fashionMNIST(directory: few.data.directory, split: split)
-              .padded(to: recipe.target.task.size).classes(few.ways, seed: 0)
-          }
-          return (try chosen(.train).balanced(few.ways * few.shots, seed: 0), try chosen(.test))
-        }
+        return (support, try Images.fewShot(few, recipe, .test))
       }
       let size = recipe.task.size
       guard recipe.target.task.size == size else {
@@ -56,10 +49,7 @@ package struct Pipeline: Sendable {
         let all = try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .train).padded(to: size)
         // The same images for every seed, so that runs are compared on the same split.
         let (training, validation) = try all.split(validation: recipe.data.validation, seed: 0)
-        return (
-          training, validation,
-          try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .test).padded(to: size)
-        )
+        return (training, validation, try Images.test(recipe))
       }
     }
 
@@ -69,11 +59,28 @@ package struct Pipeline: Sendable {
       return [("validation", validation), ("test", test)]
     }
 
-    /// What a task learns from, before it takes its part.
-    func all(for task: TrainingTask) -> ImageDataset { task.isFewShot ? fewShot?.support ?? training : training }
+    /// The test images alone of the whole model of this name.
+    package static func test(of block: String, _ recipe: Recipe) throws(RunError) -> ImageDataset {
+      if block == FS.block, let few = recipe.fewShot { return try fewShot(few, recipe, .test) }
+      return try attempt { () throws(StorageError) in try test(recipe) }
+    }
 
-    /// The test images of the whole model of this name.
-    package func test(of block: String) -> ImageDataset { evaluated(block).last?.data ?? test }
+    private static func test(_ recipe: Recipe) throws(StorageError) -> ImageDataset {
+      try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .test).padded(to: recipe.task.size)
+    }
+
+    /// Images of the classes to adapt to: the same for every seed, as with the validation images.
+    private static func fewShot(
+      _ few: FewShotSettings, _ recipe: Recipe, _ split: ImageDataset.Split
+    ) throws(RunError) -> ImageDataset {
+      guard few.data.kind == .fashionMNIST || few.data.kind == .mnist else {
+        throw RunError("\(recipe.name): data set '\(few.data.kind.rawValue)' has no reader yet; only plan works for it")
+      }
+      return try attempt("few_shot") { () throws(StorageError) in
+        try ImageDataset.fashionMNIST(directory: few.data.directory, split: split)
+          .padded(to: recipe.target.task.size).classes(few.ways, seed: 0)
+      }
+    }
   }
 
   private let trainer: Trainer
@@ -121,7 +128,7 @@ package struct Pipeline: Sendable {
     for task in tasks(recipe, selection) {
       _ = try attempt(task.name) { () throws(StorageError) in
         try BatchSampler(
-          count: try task.images(of: images.all(for: task)).count,
+          count: try task.images(of: images.training, support: images.fewShot?.support).count,
           batch: task.settings.batch * task.settings.accumulate,
           seed: 0, stream: "")
       }

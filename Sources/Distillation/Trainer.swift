@@ -179,7 +179,7 @@ package struct Trainer: Sendable {
   ) throws(RunError) -> Prefetcher<ImageBatch> {
     let settings = task.settings
     let (images, sampler) = try attempt(task.name) { () throws(StorageError) in
-      let images = try task.images(of: task.isFewShot ? support ?? training : training)
+      let images = try task.images(of: training, support: support)
       let sampler = try BatchSampler(
         count: images.count, batch: settings.batch * settings.accumulate, seed: seed, stream: task.dataStream)
       return (images, sampler)
@@ -343,9 +343,9 @@ package struct Trainer: Sendable {
     case .checkpoint(let block):
       let file = try required(block)
       return try Checkpoint.values(layout) { (file, $0) }
-    case .modules(let block, let count, let part, let stream, let fill):
+    case .modules(let block, let part, let stream, let fill):
       var files: [Safetensors] = []
-      for module in 0..<count { files.append(try required("\(block).\(module)")) }
+      for module in 0..<recipe.pairs { files.append(try required("\(block).\(module)")) }
       return try Checkpoint.values(layout, startingAt: try fresh(stream, fill)) { name in
         part(name).map { (files[$0.module], $0.name) }
       }

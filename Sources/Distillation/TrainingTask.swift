@@ -22,6 +22,11 @@ package struct TrainingTask: Sendable {
       self.keptWith = keptWith
     }
 
+    /// A model that the task only reads, from the checkpoint of its name.
+    static func frozen(_ layout: ParameterLayout, keptWith: String? = nil) -> Unit {
+      Unit(layout, isTrained: false, origin: .checkpoint(layout.block), keptWith: keptWith)
+    }
+
     package var block: String { layout.block }
   }
 
@@ -36,7 +41,7 @@ package struct TrainingTask: Sendable {
     case checkpoint(String)
     /// Module i from the checkpoint `name.i`; what `part` knows no place for starts afresh.
     case modules(
-      String, count: Int, part: @Sendable (String) -> Classifier.Part?, freshAs: String, fill: Fill? = nil)
+      String, part: @Sendable (String) -> Classifier.Part?, freshAs: String, fill: Fill? = nil)
   }
 
   /// Records the losses of a step, one after the other: each one's gradients follow it, before the next one takes memory.
@@ -76,9 +81,14 @@ package struct TrainingTask: Sendable {
 
 extension TrainingTask {
   /// The images that the task trains on: the same for every seed and for all tasks that see as many.
-  package func images(of all: ImageDataset) throws(StorageError) -> ImageDataset {
-    guard let imageCount else { return all }
-    return try all.balanced(imageCount, seed: 0)
+  /// - Parameter support: what few-shot adaptation learns from, where the run has it.
+  package func images(of training: ImageDataset, support: ImageDataset? = nil) throws(StorageError) -> ImageDataset {
+    if isFewShot {
+      guard let support else { throw .invalid("\(name) without the images of few_shot") }
+      return support
+    }
+    guard let imageCount else { return training }
+    return try training.balanced(imageCount, seed: 0)
   }
 
   /// Before anything is allocated: what the task needs against what the device has.

@@ -32,24 +32,10 @@ package struct TrialStep {
 
   package init(on device: Device) throws {
     let (recipe, task, program) = try TrialStep.made()
-    var blocks: [String: Buffer] = [:]
-    for unit in task.units {
-      let values = unit.layout.initialValues(seed: 0, stream: unit.layout.block)
-      let state = try ModuleState(unit.layout, values: values, isTrained: unit.isTrained, device: device)
-      blocks.merge(state.blocks) { a, _ in a }
-    }
-    plan = try Plan(PlanLayout(program, traits: device.traits, frozen: task.frozen), on: device, blocks: blocks)
-    let state = StepState(step: 1, learningRate: 1e-4, seed: 0)
-      .words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)
-    let image = recipe.task
-    // Tokens differ, and are routed to all experts.
-    let noise = (0..<task.settings.batch * image.channels * image.size * image.size).map {
-      UInt8(($0 &* 2_654_435_761) >> 13 & 0xff)
-    }
-    feed = { feed in
-      feed.set(StepState.inputName, state[...])
-      feed[StepProgram.images(0)]?.copyBytes(from: noise)
-    }
+    plan = try Plan(
+      PlanLayout(program, traits: device.traits, frozen: task.frozen), on: device,
+      blocks: task.madeUpBlocks(on: device))
+    feed = task.madeUpFeed(recipe, learningRate: 1e-4)
   }
 
   /// - Returns: the loss.
