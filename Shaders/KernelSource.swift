@@ -28,7 +28,7 @@ package struct KernelSource: Sendable {
     }
   }
 
-  /// The shader's file name without its extension.
+  /// The shader's file name without its extension; of its wide form, with `_wide`.
   package let name: String
   /// Bindings of descriptor set 0, sorted by index; indices run 0, 1, 2, … without gaps.
   package let bindings: [Binding]
@@ -128,6 +128,13 @@ package protocol ComputeKernel: Sendable {
   associatedtype Push: PushConstants
   associatedtype Constants: SpecializationConstants
   static var source: KernelSource { get }
+  /// The form whose invocations have eight neighbouring elements instead of four, for software drivers with 64-bit integers; nil
+  /// where the shader has none (`include/span.glsl`). Its arguments are those of `source`.
+  static var wide: KernelSource? { get }
+}
+
+extension ComputeKernel {
+  package static var wide: KernelSource? { nil }
 }
 
 /// For shaders without a push-constant block.

@@ -1,9 +1,11 @@
 #version 450
 // AdamW over a whole block of count4 vectors. Parameters and moments are read as texels (much faster on CPU drivers) and
 // written as storage; each invocation reads only what it writes itself, so the two views never race.
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "adamw.glsl"
 #include "linear.glsl"
+#include "span.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer old_p;
 layout(binding = 1) uniform textureBuffer old_m;
@@ -14,9 +16,9 @@ layout(binding = 4) uniform utextureBuffer table;
 layout(binding = 5) readonly buffer State { uint state[]; };  // step, as float bits: rate, 1 - beta1^t, 1 - beta2^t
 layout(binding = 6) readonly buffer Status { uint status[]; };
 layout(binding = 7) readonly buffer Norm { float norm[]; };
-layout(binding = 8) writeonly buffer P { vec4 p[]; };
-layout(binding = 9) writeonly buffer M { vec4 m[]; };
-layout(binding = 10) writeonly buffer V { vec4 v[]; };
+layout(binding = 8) writeonly buffer P { Span p[]; };
+layout(binding = 9) writeonly buffer M { Span m[]; };
+layout(binding = 10) writeonly buffer V { Span v[]; };
 layout(push_constant) uniform Push {
   uint count4;
   float take1;  // 1 - beta1
@@ -35,20 +37,27 @@ void main() {
   float total = norm[0];
   bool halted = status[0] != 0;
   float scale = max_norm > 0 ? min(1, max_norm / (total + 1e-6)) : 1;
-  int held = int(min(i, count4 - 1));
-  uint word = texelFetch(table, held / 16).x;
-  bvec4 own = owned(halted ? 0 : word, held);
-
-  vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held), v0 = texelFetch(old_v, held);
-  vec4 x = texelFetch(g, held) * scale;
-  vec4 m1 = m0 + take1 * (x - m0);
-  vec4 v1 = keep2 * v0 + take2 * (x * x);
-  float keep = (word & DECAYS) == 0 ? 1 : 1 - rate * weight_decay;
-  vec4 p1 = keep * p0 - step_size * (m1 / (sqrt(v1) * correction + eps));
-  // What is not owned is written back as it was.
-  if (i < count4) {
-    p[i] = mix(p0, p1, own);
-    m[i] = mix(m0, m1, own);
-    v[i] = mix(v0, v1, own);
+  uint word = 0;
+  vec4 p1[SPAN], m1[SPAN], v1[SPAN];
+  [[unroll]] for (uint j = 0; j < SPAN; j++) {
+    int held = int(min(SPAN * i + j, count4 - 1));
+    // A span lies within a chunk.
+    if (j == 0) word = texelFetch(table, held / 16).x;
+    bvec4 own = owned(halted ? 0 : word, held);
+    vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held), v0 = texelFetch(old_v, held);
+    vec4 x = texelFetch(g, held) * scale;
+    float keep = (word & DECAYS) == 0 ? 1 : 1 - rate * weight_decay;
+    m1[j] = m0 + take1 * (x - m0);
+    v1[j] = keep2 * v0 + take2 * (x * x);
+    p1[j] = keep * p0 - step_size * (m1[j] / (sqrt(v1[j]) * correction + eps));
+    // What is not owned is written back as it was.
+    p1[j] = mix(p0, p1[j], own);
+    m1[j] = mix(m0, m1[j], own);
+    v1[j] = mix(v0, v1[j], own);
+  }
+  if (i < count4 / SPAN) {
+    p[i] = span(p1);
+    m[i] = span(m1);
+    v[i] = span(v1);
   }
 }

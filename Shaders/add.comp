@@ -2,13 +2,16 @@
 // y[i] = a[i] + b[i], count4 vectors of four.
 #extension GL_GOOGLE_include_directive : require
 #include "linear.glsl"
+#include "span.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer a;
 layout(binding = 1) uniform textureBuffer b;
-layout(binding = 2) writeonly buffer Y { vec4 y[]; };
+layout(binding = 2) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push { uint count4; };
+
+vec4 value(uint i) { return texelFetch(a, int(i)) + texelFetch(b, int(i)); }
 
 void main() {
   uint i = linear_index();
-  if (i < count4) y[i] = texelFetch(a, int(i)) + texelFetch(b, int(i));
+  if (i < count4 / SPAN) y[i] = SPAN_OF(value, i);
 }

@@ -7,16 +7,16 @@ layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
 layout(constant_id = 2) const bool BIAS = false;
 layout(constant_id = 3) const bool SHARED = false;
-const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
 #include "cluster.glsl"
 #include "fetch4.glsl"
-#include "row.glsl"
+#include "span.glsl"
 #include "store4.glsl"
+#include "row.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer bias;
-layout(binding = 2) writeonly buffer Y { vec4 y[]; };
+layout(binding = 2) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push {
   uint rows;
   uint U;
@@ -43,10 +43,6 @@ void main() {
     sum += v[i];
   }
   float factor = 1.0 / cluster_sum(dot(sum, vec4(1.0)));
-  if (r < rows) {
-    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-      uint c = column(i);
-      if (c < C) STORE4(y, r * C, c, C, v[i] * factor);
-    }
-  }
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] *= factor;
+  if (r < rows) STORE_ROW(y, r * C, v);
 }

@@ -4,16 +4,16 @@
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
-const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
 #include "cluster.glsl"
 #include "fetch4.glsl"
-#include "row.glsl"
+#include "span.glsl"
 #include "store4.glsl"
+#include "row.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0
 layout(binding = 0) uniform textureBuffer y;
 layout(binding = 1) uniform textureBuffer dy;
-layout(binding = 2) writeonly buffer Dx { vec4 dx[]; };
+layout(binding = 2) writeonly buffer Dx { Span dx[]; };
 layout(push_constant) uniform Push {
   uint rows;
   float scale;
@@ -31,10 +31,6 @@ void main() {
     sum += p[i] * g[i];
   }
   float along = cluster_sum(dot(sum, vec4(1.0)));
-  if (r < rows) {
-    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-      uint c = column(i);
-      if (c < C) STORE4(dx, start, c, C, scale * p[i] * (g[i] - along));
-    }
-  }
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) p[i] *= scale * (g[i] - along);
+  if (r < rows) STORE_ROW(dx, start, p);
 }

@@ -2,17 +2,22 @@
 // y[i] = x[i] + (2 u[i] - 1) scale |x[i]|, count4 vectors of four.
 #extension GL_GOOGLE_include_directive : require
 #include "linear.glsl"
+#include "span.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer u;
-layout(binding = 2) writeonly buffer Y { vec4 y[]; };
+layout(binding = 2) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push {
   uint count4;
   float scale;
 };
 
+vec4 value(uint i) {
+  vec4 v = texelFetch(x, int(i));
+  return v + (2.0 * texelFetch(u, int(i)) - 1.0) * scale * abs(v);
+}
+
 void main() {
   uint i = linear_index();
-  vec4 v = texelFetch(x, int(i));
-  if (i < count4) y[i] = v + (2.0 * texelFetch(u, int(i)) - 1.0) * scale * abs(v);
+  if (i < count4 / SPAN) y[i] = SPAN_OF(value, i);
 }

@@ -4,17 +4,17 @@
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
-const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
 #include "cluster.glsl"
 #include "fetch4.glsl"
-#include "row.glsl"
+#include "span.glsl"
 #include "store4.glsl"
+#include "row.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer weight;
 layout(binding = 2) uniform textureBuffer bias;
-layout(binding = 3) writeonly buffer Y { vec4 y[]; };
+layout(binding = 3) writeonly buffer Y { Span y[]; };
 layout(binding = 4) writeonly buffer Mean { float mean[]; };
 layout(binding = 5) writeonly buffer Rstd { float rstd[]; };
 layout(push_constant) uniform Push {
@@ -40,11 +40,9 @@ void main() {
     sum += v[i] * v[i];
   }
   float s = inversesqrt(cluster_sum(dot(sum, vec4(1.0))) / C + eps);
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] = v[i] * s * row4(weight, parameters, i) + row4(bias, parameters, i);
   if (r < rows) {
-    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-      uint c = column(i);
-      if (c < C) STORE4(y, start, c, C, v[i] * s * row4(weight, parameters, i) + row4(bias, parameters, i));
-    }
+    STORE_ROW(y, start, v);
     if (cluster_lane() == 0) {
       mean[r] = m;
       rstd[r] = s;

@@ -6,11 +6,11 @@
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
 layout(constant_id = 2) const bool RESIDUAL = false;
-const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
 #include "cluster.glsl"
 #include "fetch4.glsl"
-#include "row.glsl"
+#include "span.glsl"
 #include "store4.glsl"
+#include "row.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0; mean and rstd always
 layout(binding = 0) uniform textureBuffer x;
@@ -19,7 +19,7 @@ layout(binding = 2) uniform textureBuffer mean;
 layout(binding = 3) uniform textureBuffer rstd;
 layout(binding = 4) uniform textureBuffer dy;
 layout(binding = 5) uniform textureBuffer residual;
-layout(binding = 6) writeonly buffer DX { vec4 dx[]; };
+layout(binding = 6) writeonly buffer DX { Span dx[]; };
 layout(push_constant) uniform Push {
   uint rows;
   uint turn;  // rows of weight
@@ -43,12 +43,9 @@ void main() {
     sum_gh += g[i] * h[i];
   }
   vec2 means = cluster_sum(vec2(dot(sum_g, vec4(1.0)), dot(sum_gh, vec4(1.0)))) / C;
-  if (r < rows) {
-    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-      uint c = column(i);
-      vec4 gradient = s * (g[i] - means.x - h[i] * means.y);
-      if (RESIDUAL) gradient += row4(residual, start, i);
-      if (c < C) STORE4(dx, start, c, C, gradient);
-    }
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+    g[i] = s * (g[i] - means.x - h[i] * means.y);
+    if (RESIDUAL) g[i] += row4(residual, start, i);
   }
+  if (r < rows) STORE_ROW(dx, start, g);
 }

@@ -4,16 +4,16 @@
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
-const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
 #include "cluster.glsl"
 #include "fetch4.glsl"
+#include "span.glsl"
+#include "store4.glsl"
 #include "row.glsl"
 #include "standardized.glsl"
-#include "store4.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;     // R32 unless C % 4 = 0
 layout(binding = 1) uniform textureBuffer gain;  // R32, one number
-layout(binding = 2) writeonly buffer Y { vec4 y[]; };
+layout(binding = 2) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push {
   uint rows;
   float eps;
@@ -25,10 +25,6 @@ void main() {
   vec4 h[VECTORS];
   [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = row4(x, start, i);
   float factor = standardize(h, eps) * texelFetch(gain, 0).x;
-  if (r < rows) {
-    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-      uint c = column(i);
-      if (c < C) STORE4(y, start, c, C, h[i] * factor + 1.0);
-    }
-  }
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = h[i] * factor + 1.0;
+  if (r < rows) STORE_ROW(y, start, h);
 }

@@ -5,18 +5,18 @@
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
-const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
 #include "cluster.glsl"
 #include "fetch4.glsl"
+#include "span.glsl"
+#include "store4.glsl"
 #include "row.glsl"
 #include "standardized.glsl"
-#include "store4.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0; the gain always
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer gain;
 layout(binding = 2) uniform textureBuffer dy;
-layout(binding = 3) writeonly buffer DX { vec4 dx[]; };
+layout(binding = 3) writeonly buffer DX { Span dx[]; };
 layout(binding = 4) writeonly buffer DGain { float dgain[]; };
 layout(push_constant) uniform Push {
   uint rows;
@@ -41,11 +41,9 @@ void main() {
   vec2 sums = cluster_sum(vec2(dot(sum_g, vec4(1.0)), dot(sum_gh, vec4(1.0))));
   vec2 means = sums / C;
   float factor = rstd * texelFetch(gain, 0).x;
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) g[i] = factor * (g[i] - means.x - h[i] * means.y);
   if (r < rows) {
-    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-      uint c = column(i);
-      if (c < C) STORE4(dx, start, c, C, factor * (g[i] - means.x - h[i] * means.y));
-    }
+    STORE_ROW(dx, start, g);
     if (cluster_lane() == 0) dgain[r] = sums.y;
   }
 }

@@ -3,27 +3,29 @@
 // first. i < count.
 #extension GL_GOOGLE_include_directive : require
 #include "linear.glsl"
+#include "span.glsl"
 #include "philox.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const bool GUMBEL = false;
 layout(binding = 0) readonly buffer State { uint state[8]; };  // 0: step; 4, 5: seed, low and high
-layout(binding = 1) writeonly buffer X { float x[]; };
+layout(binding = 1) writeonly buffer X { Span x[]; };
 layout(push_constant) uniform Push {
   uint count;
   uint stream;
 };
 
+float number(uint i) {
+  uvec4 bits = philox(uvec4(i, state[0], stream, 0), uvec2(state[4], state[5]));
+  // 23 bits and a half: neither 0 nor 1, exactly.
+  if (GUMBEL) return -log(-log((float(bits.x >> 9) + 0.5) * (1.0 / 8388608.0)));
+  float u = float((bits.x >> 8) + 1) * (1.0 / 16777216.0);
+  float turn = float(bits.y >> 8) * (1.0 / 16777216.0);
+  return sqrt(-2.0 * log(u)) * cos(6.283185307 * turn);
+}
+
+vec4 value(uint i) { return vec4(number(4 * i), number(4 * i + 1), number(4 * i + 2), number(4 * i + 3)); }
+
 void main() {
   uint i = linear_index();
-  uvec4 bits = philox(uvec4(i, state[0], stream, 0), uvec2(state[4], state[5]));
-  float value;
-  if (GUMBEL) {
-    // 23 bits and a half: neither 0 nor 1, exactly.
-    value = -log(-log((float(bits.x >> 9) + 0.5) * (1.0 / 8388608.0)));
-  } else {
-    float u = float((bits.x >> 8) + 1) * (1.0 / 16777216.0);
-    float turn = float(bits.y >> 8) * (1.0 / 16777216.0);
-    value = sqrt(-2.0 * log(u)) * cos(6.283185307 * turn);
-  }
-  if (i < count) x[i] = value;
+  if (i < (count + 3) / 4 / SPAN) x[i] = SPAN_OF(value, i);
 }

@@ -2,10 +2,11 @@
 // y[b, i] = log sigmoid((logit u[b, i] + logit exp(log_p[i])) / temperature): log_p [N], u [B, N] -> y [B, N].
 #extension GL_GOOGLE_include_directive : require
 #include "linear.glsl"
+#include "span.glsl"
 #include "relaxed_bernoulli.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint N = 64;
-layout(binding = 2) writeonly buffer Y { vec4 y[]; };
+layout(binding = 2) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push {
   uint count4;
   float temperature;
@@ -19,10 +20,14 @@ vec4 log_p4(uint i) {
       texelFetch(log_p, int(e.w)).x);
 }
 
-void main() {
-  uint i = linear_index();
+vec4 value(uint i) {
   vec4 z = (logit(clipped(texelFetch(u, int(i)))) + logit(clipped(exp(log_p4(i))))) / temperature;
   // The sample too is kept below 1.
   vec4 s = min(min(z, vec4(0.0)) - log(1.0 + exp(-abs(z))), vec4(-EPS));
-  if (i < count4) y[i] = max(s, vec4(-87.336544));
+  return max(s, vec4(-87.336544));
+}
+
+void main() {
+  uint i = linear_index();
+  if (i < count4 / SPAN) y[i] = SPAN_OF(value, i);
 }

@@ -2,6 +2,7 @@
 // y[i] = x[i] scale[i % N] (+ residual[i]), count4 vectors of four; the view of scale is R32 unless N % 4 = 0.
 #extension GL_GOOGLE_include_directive : require
 #include "linear.glsl"
+#include "span.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint N = 64;
 layout(constant_id = 1) const bool RESIDUAL = false;
@@ -9,7 +10,7 @@ layout(constant_id = 1) const bool RESIDUAL = false;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer scale;
 layout(binding = 2) uniform textureBuffer residual;
-layout(binding = 3) writeonly buffer Y { vec4 y[]; };
+layout(binding = 3) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push { uint count4; };
 
 vec4 scale4(uint i) {
@@ -20,9 +21,12 @@ vec4 scale4(uint i) {
       texelFetch(scale, int(c.w)).x);
 }
 
+vec4 value(uint i) {
+  vec4 scaled = texelFetch(x, int(i)) * scale4(i);
+  return RESIDUAL ? scaled + texelFetch(residual, int(i)) : scaled;
+}
+
 void main() {
   uint i = linear_index();
-  vec4 scaled = texelFetch(x, int(i)) * scale4(i);
-  if (RESIDUAL) scaled += texelFetch(residual, int(i));
-  if (i < count4) y[i] = scaled;
+  if (i < count4 / SPAN) y[i] = SPAN_OF(value, i);
 }

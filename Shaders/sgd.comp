@@ -1,9 +1,11 @@
 #version 450
 // Stochastic gradient descent with Nesterov's momentum over a whole block of count4 vectors. Parameters and momentum are read as
 // texels and written as storage; each invocation reads only what it writes itself, so the two views never race.
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "adamw.glsl"
 #include "linear.glsl"
+#include "span.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer old_p;
 layout(binding = 1) uniform textureBuffer old_m;
@@ -11,8 +13,8 @@ layout(binding = 2) uniform textureBuffer g;
 layout(binding = 3) uniform utextureBuffer table;
 layout(binding = 4) readonly buffer State { uint state[]; };  // step, as float bits: rate
 layout(binding = 5) readonly buffer Status { uint status[]; };
-layout(binding = 6) writeonly buffer P { vec4 p[]; };
-layout(binding = 7) writeonly buffer M { vec4 m[]; };
+layout(binding = 6) writeonly buffer P { Span p[]; };
+layout(binding = 7) writeonly buffer M { Span m[]; };
 layout(push_constant) uniform Push {
   uint count4;
   float momentum;
@@ -23,17 +25,23 @@ void main() {
   uint i = linear_index();
   float rate = uintBitsToFloat(state[1]);
   bool halted = status[0] != 0;
-  int held = int(min(i, count4 - 1));
-  uint word = texelFetch(table, held / 16).x;
-  bvec4 own = owned(halted ? 0 : word, held);
-
-  vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held);
-  vec4 x = texelFetch(g, held) + ((word & DECAYS) == 0 ? 0 : weight_decay) * p0;
-  vec4 m1 = momentum * m0 + x;
-  vec4 p1 = p0 - rate * (x + momentum * m1);
-  // What is not owned is written back as it was.
-  if (i < count4) {
-    p[i] = mix(p0, p1, own);
-    m[i] = mix(m0, m1, own);
+  uint word = 0;
+  vec4 p1[SPAN], m1[SPAN];
+  [[unroll]] for (uint j = 0; j < SPAN; j++) {
+    int held = int(min(SPAN * i + j, count4 - 1));
+    // A span lies within a chunk.
+    if (j == 0) word = texelFetch(table, held / 16).x;
+    bvec4 own = owned(halted ? 0 : word, held);
+    vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held);
+    vec4 x = texelFetch(g, held) + ((word & DECAYS) == 0 ? 0 : weight_decay) * p0;
+    m1[j] = momentum * m0 + x;
+    p1[j] = p0 - rate * (x + momentum * m1[j]);
+    // What is not owned is written back as it was.
+    p1[j] = mix(p0, p1[j], own);
+    m1[j] = mix(m0, m1[j], own);
+  }
+  if (i < count4 / SPAN) {
+    p[i] = span(p1);
+    m[i] = span(m1);
   }
 }

@@ -3,26 +3,26 @@
 // three are multiples of 4.
 #extension GL_GOOGLE_include_directive : require
 #include "linear.glsl"
+#include "span.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint WIDTH = 64;
 layout(constant_id = 1) const uint START = 0;
 layout(constant_id = 2) const uint LENGTH = 64;
 layout(binding = 0) uniform textureBuffer x;
-layout(binding = 1) writeonly buffer Y { vec4 y[]; };
+layout(binding = 1) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push { uint count; };
 
 int source(uint i) { return int(i / LENGTH * WIDTH + START + i % LENGTH); }
 
+vec4 value(uint i) {
+  if (WIDTH % 4 == 0 && START % 4 == 0 && LENGTH % 4 == 0) return texelFetch(x, source(4 * i) >> 2);
+  uvec4 e = min(4 * i + uvec4(0, 1, 2, 3), uvec4(count - 1));
+  return vec4(
+      texelFetch(x, source(e.x)).x, texelFetch(x, source(e.y)).x, texelFetch(x, source(e.z)).x,
+      texelFetch(x, source(e.w)).x);
+}
+
 void main() {
   uint i = linear_index();
-  vec4 v;
-  if (WIDTH % 4 == 0 && START % 4 == 0 && LENGTH % 4 == 0) {
-    v = texelFetch(x, source(4 * i) >> 2);
-  } else {
-    uvec4 e = min(4 * i + uvec4(0, 1, 2, 3), uvec4(count - 1));
-    v = vec4(
-        texelFetch(x, source(e.x)).x, texelFetch(x, source(e.y)).x, texelFetch(x, source(e.z)).x,
-        texelFetch(x, source(e.w)).x);
-  }
-  if (4 * i < count) y[i] = v;
+  if (i < (count + 3) / 4 / SPAN) y[i] = SPAN_OF(value, i);
 }

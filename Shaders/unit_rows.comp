@@ -4,14 +4,14 @@
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
-const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);  // per lane
 #include "cluster.glsl"
 #include "fetch4.glsl"
-#include "row.glsl"
+#include "span.glsl"
 #include "store4.glsl"
+#include "row.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
-layout(binding = 1) writeonly buffer Y { vec4 y[]; };
+layout(binding = 1) writeonly buffer Y { Span y[]; };
 layout(binding = 2) writeonly buffer Inverse { float inverse[]; };
 layout(push_constant) uniform Push { uint rows; };
 
@@ -25,11 +25,9 @@ void main() {
     sum += v[i] * v[i];
   }
   float factor = inversesqrt(cluster_sum(dot(sum, vec4(1.0))));
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] *= factor;
   if (r < rows) {
-    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-      uint c = column(i);
-      if (c < C) STORE4(y, start, c, C, v[i] * factor);
-    }
+    STORE_ROW(y, start, v);
     if (cluster_lane() == 0) inverse[r] = factor;
   }
 }

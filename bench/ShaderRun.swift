@@ -217,6 +217,7 @@ extension Device {
     switch capability {
     case 0, 1, 46, 47, 49, 50: true  // matrices, shaders, texel buffers
     case 9: snapshot.shaderFloat16
+    case 11: snapshot.shaderInt64
     case 61...68: true  // subgroups
     default: false
     }

@@ -42,6 +42,10 @@ package struct DeviceTraits: Sendable, Hashable {
     self.maxWorkgroupSize = maxWorkgroupSize
   }
 
+  /// Whether eight floats in one store, as four 64-bit integers, beat two vectors: a software driver's loop over lanes costs the
+  /// same for both.
+  package var storesWide: Bool { isSoftware && hasInt64 }
+
   /// Lanes that share one row or tile in the cluster kernels (`include/cluster.glsl`): 8, or the subgroup where smaller.
   package var cluster: Int { min(8, subgroupSize) }
 

@@ -46,15 +46,18 @@ package struct Dispatch: Sendable {
   package let operands: [Operand]
   package let groups: GroupCount
 
+  /// - Parameter wide: takes the kernel's wide form (`ComputeKernel.wide`).
   package init<K: ComputeKernel>(
-    _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], groups: GroupCount
+    _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], groups: GroupCount,
+    wide: Bool = false
   ) {
+    guard let source = wide ? K.wide : K.source else { preconditionFailure("\(K.source.name) has no wide form") }
     precondition(
-      operands.count == K.source.bindings.count,
-      "\(K.source.name) has \(K.source.bindings.count) bindings, \(operands.count) operands given")
-    source = K.source
+      operands.count == source.bindings.count,
+      "\(source.name) has \(source.bindings.count) bindings, \(operands.count) operands given")
+    self.source = source
     self.constants = constants.entries
-    self.push = withUnsafeBytes(of: push) { Array($0.prefix(K.source.pushConstantBytes)) }
+    self.push = withUnsafeBytes(of: push) { Array($0.prefix(source.pushConstantBytes)) }
     self.operands = operands
     self.groups = groups
   }
@@ -63,6 +66,23 @@ package struct Dispatch: Sendable {
     _ kernel: K.Type, push: K.Push, _ operands: [Operand], groups: GroupCount
   ) where K.Constants == NoConstants {
     self.init(kernel, constants: NoConstants(), push: push, operands, groups: groups)
+  }
+
+  /// Invocations of workgroups of 64 for `vectors` vectors of four, one each, or two in the wide form, which is taken where the
+  /// device gains from it and `vectors` is even.
+  package init<K: ComputeKernel>(
+    _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], vectors: Int, _ traits: DeviceTraits
+  ) {
+    let wide = traits.storesWide && vectors % 2 == 0
+    self.init(
+      kernel, constants: constants, push: push, operands, groups: .linear(vectors, perGroup: wide ? 128 : 64),
+      wide: wide)
+  }
+
+  package init<K: ComputeKernel>(
+    _ kernel: K.Type, push: K.Push, _ operands: [Operand], vectors: Int, _ traits: DeviceTraits
+  ) where K.Constants == NoConstants {
+    self.init(kernel, constants: NoConstants(), push: push, operands, vectors: vectors, traits)
   }
 }
 

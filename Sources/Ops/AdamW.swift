@@ -62,7 +62,7 @@ package struct AdamW: Op {
         push: .init(
           count4: UInt32(piece.count / 4), take1: Float(1 - beta1), keep2: Float(beta2), take2: Float(1 - beta2),
           eps: Float(eps), weight_decay: Float(weightDecay), max_norm: Float(maxNorm ?? 0)),
-        read + given + state, groups: .linear(piece.count / 4, perGroup: 64))
+        read + given + state, vectors: piece.count / 4, site.traits)
     }
     return Launch(scratch: [block.partials], norms + updates)
   }

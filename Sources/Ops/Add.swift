@@ -17,7 +17,7 @@ package struct Add: TokenWise {
     return Launch([
       Dispatch(
         AddKernel.self, push: .init(count4: UInt32(vectors)),
-        [.input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .output(0)], groups: .linear(vectors, perGroup: 64))
+        [.input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .output(0)], vectors: vectors, site.traits)
     ])
   }
 

@@ -19,7 +19,7 @@ package struct AddBias: TokenWise {
       Dispatch(
         AddBiasKernel.self, constants: .init(C: UInt32(columns)), push: .init(count4: UInt32(vectors)),
         [.input(0).texels(.rgba32f), .input(1).texels(rowsOf: columns), .output(0)],
-        groups: .linear(vectors, perGroup: 64))
+        vectors: vectors, site.traits)
     ])
   }
 

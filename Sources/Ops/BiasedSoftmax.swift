@@ -34,7 +34,7 @@ package struct BiasedSoftmax: Op {
         [
           .input(0).texels(rowsOf: x.last), biased ? .input(1).texels(rowsOf: x.last) : .unused, .output(0),
         ],
-        groups: rows.groups)
+        groups: rows.groups, wide: rows.wide)
     ])
   }
 
@@ -108,7 +108,8 @@ package struct BiasedSoftmaxBackward: Op {
       Dispatch(
         BiasedSoftmaxBackwardKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns),
         push: .init(rows: rows.count, scale: scale),
-        [.input(0).texels(rowsOf: columns), .input(1).texels(rowsOf: columns), .output(0)], groups: rows.groups)
+        [.input(0).texels(rowsOf: columns), .input(1).texels(rowsOf: columns), .output(0)], groups: rows.groups,
+        wide: rows.wide)
     ])
   }
 

@@ -25,7 +25,7 @@ package struct Concatenate: Op {
       Dispatch(
         ConcatenateKernel.self, constants: .init(A: UInt32(a), B: UInt32(b)), push: .init(count: UInt32(count)),
         [.input(0).texels(format), .input(1).texels(format), .output(0)],
-        groups: .linear((count + 3) / 4, perGroup: 64))
+        vectors: (count + 3) / 4, site.traits)
     ])
   }
 
@@ -83,7 +83,7 @@ package struct Slice: Op {
       Dispatch(
         SliceKernel.self, constants: .init(WIDTH: UInt32(width), START: UInt32(start), LENGTH: UInt32(length)),
         push: .init(count: UInt32(y.count)), [.input(0).texels(isAligned ? .rgba32f : .r32f), .output(0)],
-        groups: .linear((y.count + 3) / 4, perGroup: 64))
+        vectors: (y.count + 3) / 4, site.traits)
     ])
   }
 

@@ -12,7 +12,7 @@ package struct Copy: Op {
     return Launch([
       Dispatch(
         CopyKernel.self, push: .init(count4: UInt32(vectors)), [.input(0).texels(.rgba32f), .output(0)],
-        groups: .linear(vectors, perGroup: 64))
+        vectors: vectors, site.traits)
     ])
   }
 

@@ -14,7 +14,7 @@ package struct Exponential: Op {
     return Launch([
       Dispatch(
         ExponentialKernel.self, push: .init(count4: UInt32(vectors), factor: factor),
-        [.input(0).texels(.rgba32f), .output(0)], groups: .linear(vectors, perGroup: 64))
+        [.input(0).texels(.rgba32f), .output(0)], vectors: vectors, site.traits)
     ])
   }
 
@@ -43,7 +43,7 @@ package struct Jitter: Op {
     return Launch([
       Dispatch(
         JitterKernel.self, push: .init(count4: UInt32(vectors), scale: scale),
-        [.input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .output(0)], groups: .linear(vectors, perGroup: 64))
+        [.input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .output(0)], vectors: vectors, site.traits)
     ])
   }
 

@@ -15,7 +15,7 @@ package struct Gelu: TokenWise {
     return Launch([
       Dispatch(
         GeluKernel.self, push: .init(count4: UInt32(vectors)), [.input(0).texels(.rgba32f), .output(0)],
-        groups: .linear(vectors, perGroup: 64))
+        vectors: vectors, site.traits)
     ])
   }
 
@@ -45,7 +45,7 @@ package struct GeluBackward: Op {
     return Launch([
       Dispatch(
         GeluBackwardKernel.self, push: .init(count4: UInt32(vectors)),
-        [.input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .output(0)], groups: .linear(vectors, perGroup: 64))
+        [.input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .output(0)], vectors: vectors, site.traits)
     ])
   }
 

@@ -26,7 +26,7 @@ package struct LayerNorm: TokenWise {
         LayerNormKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns),
         push: .init(rows: rows.count, turn: UInt32(site.inputs[1].shape.rows), eps: Float(eps)),
         (0..<3).map { .input($0).texels(rowsOf: Int(rows.columns)) } + [.output(0), .output(1), .output(2)],
-        groups: rows.groups)
+        groups: rows.groups, wide: rows.wide)
     ])
   }
 
@@ -105,7 +105,7 @@ package struct LayerNormBackward: Op {
           .input(3).texels(.r32f), .input(4).texels(rowsOf: columns),
           addsResidual ? .input(5).texels(rowsOf: columns) : .unused, .output(0),
         ],
-        groups: rows.groups)
+        groups: rows.groups, wide: rows.wide)
     ])
   }
 
@@ -211,8 +211,11 @@ struct RowClusters {
   let columns: UInt32
   let cluster: UInt32
   let groups: GroupCount
+  /// For a kernel that stores whole rows.
+  let wide: Bool
 
   init(_ shape: Shape, _ traits: DeviceTraits) {
+    wide = traits.storesWide && shape.last % 8 == 0
     count = UInt32(shape.rows)
     columns = UInt32(shape.last)
     // Short rows on a CPU driver: sums across lanes cost more than the strided reads that they save.

@@ -18,7 +18,8 @@ package struct Modulation: Op {
       Dispatch(
         ModulationKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns),
         push: .init(rows: rows.count, eps: Float(eps)),
-        [.input(0).texels(rowsOf: Int(rows.columns)), .input(1).texels(.r32f), .output(0)], groups: rows.groups)
+        [.input(0).texels(rowsOf: Int(rows.columns)), .input(1).texels(.r32f), .output(0)], groups: rows.groups,
+        wide: rows.wide)
     ])
   }
 
@@ -57,7 +58,7 @@ package struct ModulationBackward: Op {
         [
           .input(0).texels(rowsOf: columns), .input(1).texels(.r32f), .input(2).texels(rowsOf: columns), .output(0),
           .output(1),
-        ], groups: rows.groups)
+        ], groups: rows.groups, wide: rows.wide)
     ])
   }
 

@@ -21,7 +21,7 @@ package struct Noise: Op {
     Launch([
       Dispatch(
         NoiseKernel.self, constants: .init(GUMBEL: isGumbel), push: .init(count: UInt32(shape.count), stream: stream),
-        [.input(0), .output(0)], groups: .linear(shape.count, perGroup: 64))
+        [.input(0), .output(0)], vectors: (shape.count + 3) / 4, site.traits)
     ])
   }
 

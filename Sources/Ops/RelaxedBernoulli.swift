@@ -29,7 +29,7 @@ package struct RelaxedBernoulli: Op {
         RelaxedBernoulliKernel.self, constants: .init(N: UInt32(count)),
         push: .init(count4: UInt32(vectors), temperature: temperature),
         [.input(0).texels(rowsOf: count), .input(1).texels(.rgba32f), .output(0)],
-        groups: .linear(vectors, perGroup: 64))
+        vectors: vectors, site.traits)
     ])
   }
 

@@ -13,7 +13,7 @@ package struct Scale: Op {
     return Launch([
       Dispatch(
         ScaleKernel.self, push: .init(count4: UInt32(vectors), factor: factor),
-        [.input(0).texels(.rgba32f), .output(0)], groups: .linear(vectors, perGroup: 64))
+        [.input(0).texels(.rgba32f), .output(0)], vectors: vectors, site.traits)
     ])
   }
 

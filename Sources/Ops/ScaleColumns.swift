@@ -30,7 +30,7 @@ package struct ScaleColumns: Op {
           .input(0).texels(.rgba32f), .input(1).texels(rowsOf: columns),
           addsResidual ? .input(2).texels(.rgba32f) : .unused, .output(0),
         ],
-        groups: .linear(vectors, perGroup: 64))
+        vectors: vectors, site.traits)
     ])
   }
 

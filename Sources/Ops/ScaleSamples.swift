@@ -28,7 +28,7 @@ package struct ScaleSamples: TokenWise {
           .input(0).texels(.rgba32f), .input(1).texels(.r32f),
           addsResidual ? .input(2).texels(.rgba32f) : .unused, .output(0),
         ],
-        groups: .linear((count + 3) / 4, perGroup: 64))
+        vectors: (count + 3) / 4, site.traits)
     ])
   }
 

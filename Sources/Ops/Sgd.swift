@@ -44,7 +44,7 @@ package struct Sgd: Op {
       return Dispatch(
         SgdKernel.self,
         push: .init(count4: UInt32(piece.count / 4), momentum: Float(momentum), weight_decay: Float(weightDecay)),
-        state.map { $0.texels(.rgba32f) } + given + state, groups: .linear(piece.count / 4, perGroup: 64))
+        state.map { $0.texels(.rgba32f) } + given + state, vectors: piece.count / 4, site.traits)
     }
     return Launch(scratch: [block.partials], block.norm(table: 3, status: 2) + updates)
   }

@@ -23,7 +23,7 @@ package struct SwapAxes: Op {
       Dispatch(
         SwapAxesKernel.self, constants: .init(M: UInt32(m), N: UInt32(n), D: UInt32(inner)),
         push: .init(count: UInt32(count)), [.input(0).texels(rowsOf: inner), .output(0)],
-        groups: .linear((count + 3) / 4, perGroup: 64))
+        vectors: (count + 3) / 4, site.traits)
     ])
   }
 

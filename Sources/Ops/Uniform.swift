@@ -20,7 +20,7 @@ package struct Uniform: Op {
     Launch([
       Dispatch(
         UniformKernel.self, push: .init(count: UInt32(shape.count), stream: stream), [.input(0), .output(0)],
-        groups: .linear(shape.count, perGroup: 64))
+        vectors: (shape.count + 3) / 4, site.traits)
     ])
   }
 

@@ -48,17 +48,24 @@ package final class GLSLCompiler {
   }
 
   /// Reads and compiles a file. Messages show `shader.relativePath`; `#include "x.glsl"` is looked for in the folders
-  /// in their order.
-  package func compile(_ shader: URL, includes: [URL]) throws(ShaderError) -> ShaderModule {
+  /// in their order; `define`, if given, is a macro that is defined.
+  package func compile(
+    _ shader: URL, includes: [URL], define: String? = nil
+  ) throws(ShaderError) -> ShaderModule {
     let path = shader.relativePath
     guard let text = try? String(contentsOf: shader, encoding: .utf8) else {
       throw ShaderError("\(path):1: error: cannot be read: no such file, or not UTF-8")
     }
-    return try compile(text, path: path, includes: includes)
+    return try compile(text, path: path, includes: includes, define: define)
   }
 
   /// Compiles a text; `path` is what messages call it.
-  package func compile(_ text: String, path: String, includes: [URL] = []) throws(ShaderError) -> ShaderModule {
+  package func compile(
+    _ text: String, path: String, includes: [URL] = [], define: String? = nil
+  ) throws(ShaderError) -> ShaderModule {
+    let options = shaderc_compile_options_clone(self.options)
+    defer { shaderc_compile_options_release(options) }
+    if let define { shaderc_compile_options_add_macro_definition(options, define, define.utf8.count, nil, 0) }
     let includer = Includer(folders: includes)
     let result = withExtendedLifetime(includer) {
       shaderc_compile_options_set_include_callbacks(

@@ -1,14 +1,14 @@
 import ShaderReflection
 
 /// What a caller of a shader must provide: bindings, push constants, specialization constants.
-package struct ShaderInterface {
+package struct ShaderInterface: Equatable {
   /// The cases are those of `KernelSource.BindingKind`.
   package enum BindingKind: Sendable { case storageBuffer, uniformTexelBuffer, storageTexelBuffer }
 
   /// The cases are those of `KernelSource.Access`.
   package enum Access: Sendable { case read, write, readWrite }
 
-  package struct Binding: Sendable {
+  package struct Binding: Sendable, Equatable {
     package let index: UInt32
     package let name: String
     package let kind: BindingKind
@@ -37,13 +37,13 @@ package struct ShaderInterface {
     }
   }
 
-  package struct PushMember: Sendable {
+  package struct PushMember: Sendable, Equatable {
     package let name: String
     package let offset: Int
     package let type: PushType
   }
 
-  package struct Constant: Sendable {
+  package struct Constant: Sendable, Equatable {
     package let id: UInt32
     package let name: String
     package let scalar: SPIRV.Scalar

@@ -73,7 +73,7 @@ import Testing
   func refusesWithNameAndLine(declarations: String, message: String) {
     let error = #expect(throws: ShaderError.self) {
       let module = try compile(declarations)
-      _ = try swiftSource(type: "TestKernel", module: module, interface: ShaderInterface(of: module))
+      _ = try swiftSource(type: "TestKernel", module: module)
     }
     #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
   }
@@ -97,7 +97,7 @@ import Testing
   @Test func generatedSourceNamesEverything() throws {
     let module = try compile(
       "layout(constant_id = 0) const bool CAUSAL = true; layout(push_constant) uniform P { uint count; };")
-    let text = try swiftSource(type: "TestKernel", module: module, interface: try ShaderInterface(of: module))
+    let text = try swiftSource(type: "TestKernel", module: module)
     #expect(text.contains("package init(`count`: UInt32)"))
     #expect(text.contains("package init(`CAUSAL`: Bool = true)"))
     #expect(text.contains(".init(id: 0, bits: `CAUSAL` ? 1 : 0)"))

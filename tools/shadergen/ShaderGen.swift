@@ -2,7 +2,8 @@ import Foundation
 import ShaderCompiler
 
 /// `shadergen LIST.swift (SHADER.comp KERNEL.swift)...`: compiles each shader and writes its kernel as Swift source,
-/// then the list of all kernels. Includes come from the folder `include` beside the shader.
+/// then the list of all kernels. Includes come from the folder `include` beside the shader; one that includes span.glsl is compiled
+/// a second time, into its wide form.
 @main
 struct ShaderGen {
   static func main() {
@@ -25,10 +26,13 @@ struct ShaderGen {
         func inPackage(_ name: String) -> URL {
           URL(fileURLWithPath: "\(folder.lastPathComponent)/\(name)", relativeTo: root)
         }
-        let module = try compiler.compile(
-          inPackage(shader.lastPathComponent), includes: [inPackage("include")])
-        let interface = try ShaderInterface(of: module)
-        try write(try swiftSource(type: type, module: module, interface: interface), to: output)
+        func compile(define: String? = nil) throws(ShaderError) -> ShaderModule {
+          try compiler.compile(
+            inPackage(shader.lastPathComponent), includes: [inPackage("include")], define: define)
+        }
+        let module = try compile()
+        let wide = module.text.contains("#include \"span.glsl\"") ? try compile(define: "WIDE") : nil
+        try write(try swiftSource(type: type, module: module, wide: wide), to: output)
       } catch {
         failed = true
         report(error.description)

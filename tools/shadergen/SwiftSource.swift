@@ -2,25 +2,24 @@ import Foundation
 import ShaderCompiler
 import ShaderReflection
 
-/// The Swift file of one kernel.
-func swiftSource(type: String, module: ShaderModule, interface: ShaderInterface) throws(ShaderError) -> String {
+/// The Swift file of one kernel; `wide` is its wide form, if it has one.
+func swiftSource(type: String, module: ShaderModule, wide: ShaderModule? = nil) throws(ShaderError) -> String {
+  let interface = try ShaderInterface(of: module)
   let push = try PushMirror(of: interface, in: module)
   let shader = URL(fileURLWithPath: module.path).deletingPathExtension().lastPathComponent
-  let bindings = interface.bindings.map {
-    "\n      .init(index: \($0.index), name: \"\($0.name)\", kind: .\($0.kind), access: .\($0.access)),"
+  var forms = "  package static let source = \(kernelSource(shader, module, interface))"
+  if let wide {
+    let other = try ShaderInterface(of: wide)
+    guard other == interface else {
+      throw module.error("the form with WIDE defined has other bindings, push constants or constants", at: "span")
+    }
+    forms += "\n  package static let wide: KernelSource? = \(kernelSource(shader + "_wide", wide, other))"
   }
-  let base64 = module.words.withUnsafeBytes { Data($0).base64EncodedString() }
   return """
     // Generated from \(module.path).
 
     package enum \(type): ComputeKernel {
-      package static let source = KernelSource(
-        name: "\(shader)",
-        bindings: [\(bindings.joined())
-        ],
-        pushConstantBytes: \(interface.pushBytes),
-        base64: "\(base64)"
-      )
+    \(forms)
 
     \(pushSource(push))
 
@@ -30,13 +29,31 @@ func swiftSource(type: String, module: ShaderModule, interface: ShaderInterface)
     """
 }
 
+private func kernelSource(_ name: String, _ module: ShaderModule, _ interface: ShaderInterface) -> String {
+  let bindings = interface.bindings.map {
+    "\n      .init(index: \($0.index), name: \"\($0.name)\", kind: .\($0.kind), access: .\($0.access)),"
+  }
+  let base64 = module.words.withUnsafeBytes { Data($0).base64EncodedString() }
+  return """
+    KernelSource(
+        name: "\(name)",
+        bindings: [\(bindings.joined())
+        ],
+        pushConstantBytes: \(interface.pushBytes),
+        base64: "\(base64)"
+      )
+    """
+}
+
 /// The Swift file that lists all kernels.
 func swiftList(of types: [String]) -> String {
   """
   extension KernelSource {
-    /// Every shader of the package, by name.
-    package static let all: [KernelSource] = [
-  \(types.map { "    \($0).source,\n" }.joined())  ]
+    /// Every shader of the package in all its forms, by name.
+    package static let all: [KernelSource] = forms.compactMap { $0 }
+
+    private static let forms: [KernelSource?] = [
+  \(types.map { "    \($0).source, \($0).wide,\n" }.joined())  ]
   }
 
   """
