@@ -1,10 +1,11 @@
 #version 450
 // C_e = sum over the rows s of expert e of A[s, :]^T B[s, :], form TN of grouped_matmul, of operands that pack_expert_columns laid
-// out; C [E, M, N], zeros where e has no rows. N is a multiple of 8.
-//   A [M / ROWS up][K4][ROWS], B [N / (8 CLUSTER) up][K4][8 CLUSTER] vectors along s
+// out; C [E, M, N], zeros where e has no rows. N is a multiple of 4 SPAN.
+//   A [M / ROWS up][K4][ROWS], B [N / (4 SPAN CLUSTER) up][K4][4 SPAN CLUSTER] vectors along s
 // Groups: one subgroup each; x row tiles, y experts, z column tiles: software drivers give each core a range of z, and so every
 // core gets a part of every expert, however uneven they are.
 #extension GL_GOOGLE_include_directive : require
+#include "span.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
 const bool PACKED_A = true;

@@ -1,10 +1,11 @@
 #version 450
 // C[s, :] = A[row(s), :] op(B_e) for the rows s in offsets[e] ..< offsets[e + 1] of expert e, then the epilogue; as forms NN and
-// NT of grouped_matmul, with B packed: [E][column tiles][K4][8 CLUSTER] vectors along k, in the order of pack_panels.comp.
+// NT of grouped_matmul, with B packed: [E][column tiles][K4][4 SPAN CLUSTER] vectors along k, in the order of pack_panels.comp.
 //   A [*, 4 K4], or the tiles of pack_expert_rows where PACKED_A; C [S, N], bias [E, N]; row(s) = gather[s] / divisor where GATHERED,
-//   else s. N is a multiple of 8.
+//   else s. N is a multiple of 4 SPAN.
 // Groups: one subgroup each; x S / ROWS rounded up + E row tiles, y column tiles.
 #extension GL_GOOGLE_include_directive : require
+#include "span.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
 layout(constant_id = 8) const bool PACKED_A = false;

@@ -1,10 +1,11 @@
 #version 450
-// C[z] = op(A) op(B) of operands that pack_panels laid out, then the epilogue; z sums `chunk4` quads of k into its own C [M, N], N % 8 == 0.
+// C[z] = op(A) op(B) of operands that pack_panels laid out, then the epilogue; z sums `chunk4` quads of k into its own C [M, N], N % (4 SPAN) == 0.
 //   A  [row tiles][K4][ROWS] vectors along k, or as it is, [M, 4 K4], where it is not PACKED_A
-//   B  [column tiles][K4][8 CLUSTER] vectors along k, in the order of pack_panels.comp
+//   B  [column tiles][K4][4 SPAN CLUSTER] vectors along k, in the order of pack_panels.comp
 // What a core reads lies in the order in which it reads it: no cache set and no page is asked for two things at once.
 // Groups: one subgroup each; x row tiles, y column tiles, z chunks.
 #extension GL_GOOGLE_include_directive : require
+#include "span.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
 layout(constant_id = 8) const bool PACKED_A = true;

@@ -13,6 +13,7 @@ layout(constant_id = 0) const bool GATHERED = false;
 layout(constant_id = 1) const uint DIVISOR = 1;
 layout(constant_id = 2) const int WIDTH = 16;
 layout(constant_id = 3) const int LANES = 0;
+const int COLUMNS = WIDTH / (LANES == 0 ? 1 : LANES);
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform utextureBuffer offsets;  // [E + 1]
 layout(binding = 2) uniform utextureBuffer gather;  // [S]
@@ -40,7 +41,7 @@ void main() {
   int panel = int(gl_WorkGroupID.y), i = int(gl_LocalInvocationID.x);
   ExpertQuads quads = expert_quads(int(gl_WorkGroupID.x));
   // A block of four columns x four rows; of right operands two, of neighbouring lanes.
-  const int BLOCKS = LANES == 0 ? WIDTH / 4 : LANES;
+  const int BLOCKS = LANES == 0 ? WIDTH / 4 : WIDTH / 8;
   for (int k = i / BLOCKS; k < quads.count; k += 64 / BLOCKS) {
     int to = (panel * K4 + quads.first + k) * WIDTH;
     if (LANES == 0) {
@@ -48,8 +49,10 @@ void main() {
       vec4 columns[4] = turned(quads, panel * WIDTH + r, k);
       [[unroll]] for (int j = 0; j < 4; j += 2) y[(to + r + j) >> 1] = wide(columns[j], columns[j + 1]);
     } else {
-      int r = i % 2 * 4, l = i / 2 % (LANES / 2) * 2;
-      vec4 low[4] = turned(quads, panel * WIDTH + 8 * l + r, k), high[4] = turned(quads, panel * WIDTH + 8 * l + 8 + r, k);
+      const int QUADS = COLUMNS / 4;
+      int r = i % QUADS * 4, l = i / QUADS % (LANES / 2) * 2;
+      vec4 low[4] = turned(quads, panel * WIDTH + COLUMNS * l + r, k);
+      vec4 high[4] = turned(quads, panel * WIDTH + COLUMNS * (l + 1) + r, k);
       [[unroll]] for (int j = 0; j < 4; j++) y[(to + (r + j) * LANES + l) >> 1] = wide(low[j], high[j]);
     }
   }

@@ -2,8 +2,8 @@
 // Lays one operand of a product out in the order in which matmul_panels reads it: panels of WIDTH rows of op(X) [R, K],
 // [R / WIDTH up][K4][WIDTH] vectors of four k, zeros from K on; places past R hold copies or zeros.
 //   ALONG_K: X is [R, K], else [K, R]. Group z packs matrix z of several, stored one after another.
-// Within a panel rows keep their order where LANES is 0 (left operands); otherwise WIDTH is 8 LANES and entry p LANES + l is row
-// 8 l + p, so that eight fetches bring a lane eight neighbouring columns of C (right operands).
+// Within a panel rows keep their order where LANES is 0 (left operands); otherwise entry p LANES + l is row COLUMNS l + p, COLUMNS being
+// WIDTH / LANES, 4 or 8, so that as many fetches bring a lane neighbouring columns of C (right operands).
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "fetch4.glsl"
@@ -14,6 +14,7 @@ layout(constant_id = 0) const bool ALONG_K = true;
 layout(constant_id = 1) const bool ALIGNED = true;  // rows of X are whole vectors, see fetch4.glsl
 layout(constant_id = 2) const int WIDTH = 16;
 layout(constant_id = 3) const int LANES = 0;
+const int COLUMNS = WIDTH / (LANES == 0 ? 1 : LANES);
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) writeonly buffer Y { u64vec4 y[]; };  // two entries each
 layout(push_constant) uniform Push {
@@ -46,9 +47,9 @@ void main() {
     int blocks = (K4 + 3) / 4;
     int e = i % (WIDTH / 2) * 2, k = i / (WIDTH / 2) % blocks * 4, panel = i / (WIDTH / 2) / blocks;
     if (panel < panels()) {
-      int row = panel * WIDTH + (LANES == 0 ? e : e % LANES * 8 + e / LANES);
+      int row = panel * WIDTH + (LANES == 0 ? e : e % LANES * COLUMNS + e / LANES);
       int low = first_element() + min(row, R - 1) * K;
-      int high = first_element() + min(row + (LANES == 0 ? 1 : 8), R - 1) * K;
+      int high = first_element() + min(row + (LANES == 0 ? 1 : COLUMNS), R - 1) * K;
       int to = entry(panel, k) + e;
       [[unroll]] for (int j = 0; j < 4; j++) {
         int at = min(k + j, K4 - 1) * 4;
@@ -65,9 +66,11 @@ void main() {
     }
   } else {
     // Two such blocks, of neighbouring lanes.
-    int r = i % 2 * 4, l = i / 2 % (LANES / 2) * 2, k = i / LANES % K4, panel = i / LANES / K4;
+    const int QUADS = COLUMNS / 4;
+    int r = i % QUADS * 4, l = i / QUADS % (LANES / 2) * 2, k = i / (WIDTH / 8) % K4, panel = i / (WIDTH / 8) / K4;
     if (panel < panels()) {
-      vec4 low[4] = turned(panel * WIDTH + 8 * l + r, k), high[4] = turned(panel * WIDTH + 8 * l + 8 + r, k);
+      vec4 low[4] = turned(panel * WIDTH + COLUMNS * l + r, k);
+      vec4 high[4] = turned(panel * WIDTH + COLUMNS * (l + 1) + r, k);
       [[unroll]] for (int j = 0; j < 4; j++) y[(entry(panel, k) + (r + j) * LANES + l) >> 1] = wide(low[j], high[j]);
     }
   }

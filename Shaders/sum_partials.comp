@@ -19,6 +19,6 @@ void main() {
     int start = (row / M * chunks * M + row % M) * N;
     vec4 sum = vec4(0.0);
     for (int i = 0; i < chunks; i++) sum += fetch4(partial, ALIGNED_C, start + i * M * N, n, N);
-    epilogue(row * N, n, N, sum, bias_at(0, n, N));
+    epilogue(row * N, n, N, vec4[1](sum), vec4[1](bias_at(0, n, N)));
   }
 }

@@ -118,7 +118,7 @@ void finish(int c_start, int bias_start, int m0, int m_end, int columns) {
     [[unroll]] for (int i = 0; i < ROWS; i++)
       [[unroll]] for (int v = 0; v < VECTORS; v++) {
         int n = n0 + 4 * int(CLUSTER) * v;
-        if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, sums[i][v], bias_values[v]);
+        if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, vec4[1](sums[i][v]), vec4[1](bias_values[v]));
       }
   } else {
     [[dont_unroll]] for (int i = 0; i < ROWS; i++) {
@@ -126,7 +126,7 @@ void finish(int c_start, int bias_start, int m0, int m_end, int columns) {
         vec4 row = sums[0][v];
         [[unroll]] for (int j = 1; j < ROWS; j++) row = i == j ? sums[j][v] : row;
         int n = n0 + 4 * int(CLUSTER) * v;
-        if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, row, bias_values[v]);
+        if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, vec4[1](row), vec4[1](bias_values[v]));
       }
     }
   }

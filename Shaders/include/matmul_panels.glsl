@@ -1,19 +1,18 @@
-// A tile of C in the registers of one subgroup, ROWS rows x 8 CLUSTER columns, eight neighbouring columns per lane, over operands
-// that pack_panels laid out. N is a multiple of 8.
+// A tile of C in the registers of one subgroup, ROWS rows x 4 SPAN CLUSTER columns, one span of a row per lane, over operands
+// that pack_panels laid out. N is a multiple of 4 SPAN.
 //
-// The includer declares CLUSTER, PACKED_A and the image buffers a and b (their loads are inlined, fetches of texture buffers are
+// The includer includes span.glsl and declares CLUSTER, PACKED_A and the image buffers a and b (their loads are inlined, fetches of texture buffers are
 // calls), and where it is not PACKED_A the rows that A is really stored in: `int row_of_a(int)`.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-#define WIDE_STORES
-#include "wide.glsl"
 #include "epilogue.glsl"
 
 layout(constant_id = 10) const int ROWS = 16;  // even; a multiple of CLUSTER
 const int A_VECTORS = ROWS / int(CLUSTER);
+const int COLUMNS = 4 * int(SPAN);  // of a lane
 
-vec4 sums[ROWS][2];
+vec4 sums[ROWS][SPAN];
 
 /// Sums quads k ..< k + count of row tile `tile` and column tile `panel`, operands being K4 quads long.
 /// - m0, m_end: rows of A, where it is not packed; rows from m_end on are garbage.
@@ -24,25 +23,25 @@ void accumulate(int tile, int m0, int m_end, int panel, int K4, int k, int count
     int row = lane + int(CLUSTER) * q;
     a_at[q] = PACKED_A ? (tile * K4 + k) * ROWS + row : row_of_a(min(m0 + row, m_end - 1)) * K4 + k;
   }
-  int b_at = (panel * K4 + k) * 8 * int(CLUSTER) + lane;
+  int b_at = (panel * K4 + k) * COLUMNS * int(CLUSTER) + lane;
   [[unroll]] for (int i = 0; i < ROWS; i++)
-    [[unroll]] for (int v = 0; v < 2; v++) sums[i][v] = vec4(0.0);
+    [[unroll]] for (int v = 0; v < SPAN; v++) sums[i][v] = vec4(0.0);
 
   int along_a = 0;
   for (int step = 0; step < count; step++) {
     vec4 a_part[A_VECTORS];
-    vec4 b_part[8];
+    vec4 b_part[COLUMNS];
     [[unroll]] for (int q = 0; q < A_VECTORS; q++) a_part[q] = imageLoad(a, a_at[q] + along_a);
-    [[unroll]] for (int j = 0; j < 8; j++) b_part[j] = imageLoad(b, b_at + int(CLUSTER) * j);
+    [[unroll]] for (int j = 0; j < COLUMNS; j++) b_part[j] = imageLoad(b, b_at + int(CLUSTER) * j);
     along_a += PACKED_A ? ROWS : 1;
-    b_at += 8 * int(CLUSTER);
+    b_at += COLUMNS * int(CLUSTER);
     // Two rows at a time: what is read of B for a column serves both, and its sums stay in registers over the four k.
     [[unroll]] for (int i = 0; i < ROWS; i += 2) {
       vec4 x[2];
       [[unroll]] for (int r = 0; r < 2; r++)
         [[unroll]] for (int t = 0; t < 4; t++)
           x[r][t] = subgroupShuffle(a_part[(i + r) / CLUSTER][t], (i + r) % CLUSTER);
-      [[unroll]] for (int j = 0; j < 8; j++)
+      [[unroll]] for (int j = 0; j < COLUMNS; j++)
         [[unroll]] for (int r = 0; r < 2; r++) {
           vec4 y = b_part[j];
           sums[i + r][j / 4][j % 4] += (x[r][0] * y[0] + x[r][1] * y[1]) + (x[r][2] * y[2] + x[r][3] * y[3]);
@@ -54,19 +53,18 @@ void accumulate(int tile, int m0, int m_end, int panel, int K4, int k, int count
 /// Hands the sums of column tile `tile` to the epilogue; C's rows are `columns` long, the matrix starts at element c_start, its bias
 /// at bias_start. A loop where the epilogue is long, see matmul_lanes.glsl.
 void finish(int c_start, int bias_start, int m0, int m_end, int tile, int columns) {
-  int n = (tile * int(CLUSTER) + int(gl_SubgroupInvocationID)) * 8;
-  vec4 bias_values[2];
-  [[unroll]] for (int v = 0; v < 2; v++) bias_values[v] = bias_at(bias_start, min(n, columns - 8) + 4 * v, columns);
+  int n = (tile * int(CLUSTER) + int(gl_SubgroupInvocationID)) * COLUMNS;
+  vec4 bias_values[SPAN];
+  [[unroll]] for (int v = 0; v < SPAN; v++)
+    bias_values[v] = bias_at(bias_start, min(n, columns - COLUMNS) + 4 * v, columns);
   if (ACTIVATION == 0) {
     [[unroll]] for (int i = 0; i < ROWS; i++)
       if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, sums[i], bias_values);
   } else {
     [[dont_unroll]] for (int i = 0; i < ROWS; i++) {
-      vec4 row[2] = sums[0];
-      [[unroll]] for (int j = 1; j < ROWS; j++) {
-        row[0] = i == j ? sums[j][0] : row[0];
-        row[1] = i == j ? sums[j][1] : row[1];
-      }
+      vec4 row[SPAN] = sums[0];
+      [[unroll]] for (int j = 1; j < ROWS; j++)
+        [[unroll]] for (int v = 0; v < SPAN; v++) row[v] = i == j ? sums[j][v] : row[v];
       if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, row, bias_values);
     }
   }

@@ -106,7 +106,7 @@ void tile(
       vec4 bias_values = bias_at(bias_start, n, n_end);
       [[unroll]] for (int r = 0; r < 4 * QUADS_M; r++) {
         int m = m0 + 4 * (row + r / 4 * ROWS) + r % 4;
-        if (m < m_end) epilogue(c_start + m * n_end, n, n_end, sums[r][q], bias_values);
+        if (m < m_end) epilogue(c_start + m * n_end, n, n_end, vec4[1](sums[r][q]), vec4[1](bias_values));
       }
     }
   }

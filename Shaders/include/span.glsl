@@ -1,6 +1,9 @@
 // A shader that includes this has a second form for software drivers (ComputeKernel.wide), compiled with WIDE defined: what an
 // invocation stores at once, a span, is there two neighbouring vectors of four (wide.glsl) where it is one otherwise. The host takes
 // it only where vectors come in pairs.
+#ifndef SPAN_GLSL
+#define SPAN_GLSL
+
 #ifdef WIDE
 #include "wide.glsl"
 #define Span u64vec4
@@ -25,4 +28,6 @@ Span span(vec4 v[SPAN]) { return v[0]; }
 #define STORE_SPAN(buffer, start, c, count, v) if ((c) < (count)) buffer[((start) + (c)) >> 3] = span(v)
 #else
 #define STORE_SPAN(buffer, start, c, count, v) if ((c) < (count)) STORE4(buffer, start, c, count, (v)[0])
+#endif
+
 #endif

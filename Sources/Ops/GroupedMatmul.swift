@@ -106,7 +106,7 @@ package struct GroupedMatmul: Op {
           push: .init(N: Int32(n), K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
           epilogue.operands(first: 5, columns: n)
             + [(packsRows ? Operand.scratch(1) : .input(0)).texels(.rgba32f), .scratch(0).texels(.rgba32f)] + routing,
-          groups: groups)
+          groups: groups, wide: tile.wide)
       ])
   }
 
@@ -146,7 +146,7 @@ package struct GroupedMatmul: Op {
           push: .init(M: Int32(m), N: Int32(n), K4: Int32(quads)),
           epilogue.operands(first: 5, columns: n)
             + [.scratch(0).texels(.rgba32f), .scratch(1).texels(.rgba32f), .input(2).texels(.r32ui)],
-          groups: GroupCount(plain.x, experts, plain.y)),
+          groups: GroupCount(plain.x, experts, plain.y), wide: tile.wide),
       ])
   }
 
@@ -267,6 +267,7 @@ package struct GroupedMatmul: Op {
       grouped("gelu'", .none, .neither, tokens: 70, k: 1, experts: 3, from: 12, to: 36, derivative),
       grouped("weight gradient", .left, .left, tokens: 43, k: 2, experts: 4, from: 20, to: 72),
       grouped("weight gradient", .left, .right, tokens: 43, k: 2, experts: 5, from: 36, to: 136),
+      grouped("weight gradient", .left, .neither, tokens: 70, k: 1, experts: 3, from: 12, to: 184),
       grouped("odd weight gradient", .left, .neither, tokens: 21, k: 1, experts: 3, from: 5, to: 7),
     ]
   }()

@@ -7,21 +7,30 @@ import Kernels
 struct PanelTile {
   let rows: Int
   let lanes: Int
+  /// Eight columns per lane instead of four, the kernels' wide form.
+  let wide: Bool
 
-  /// nil where the driver is no software driver, has no 64-bit integers, or its subgroups do not divide the tile's rows; and
-  /// where rows of C are no whole stores, or shorter than half a tile.
+  /// nil where the driver is no software driver, has no 64-bit integers (to lay operands out), or its subgroups do not divide the
+  /// tile's rows; and where rows of C are no whole vectors, or shorter than half a tile.
   init?(rows: Int, columns: Int, traits: DeviceTraits) {
     self.rows = rows
     lanes = traits.subgroupSize
-    guard traits.isSoftware, traits.hasInt64, (4...rows).contains(lanes), rows % lanes == 0,
-      columns % 8 == 0, columns > 4 * lanes
-    else { return nil }
+    guard traits.isSoftware, traits.hasInt64, (4...rows).contains(lanes), rows % lanes == 0, columns % 4 == 0 else {
+      return nil
+    }
+    // Eight columns are faster, unless the last tile wastes what that gains (docs/matmul.md).
+    func padded(_ columnsPerLane: Int) -> Int {
+      let width = columnsPerLane * traits.subgroupSize
+      return (columns + width - 1) / width * width
+    }
+    wide = columns % 8 == 0 && columns > 4 * lanes && 100 * padded(8) <= 115 * padded(4)
+    guard wide || columns > 2 * lanes else { return nil }
   }
 
   /// The heights to choose from, the default first.
   static func heights(_ traits: DeviceTraits) -> [Int] { traits.keepsLongLoops ? [32, 16] : [16, 32] }
 
-  var columns: Int { 8 * lanes }
+  var columns: Int { (wide ? 8 : 4) * lanes }
 
   /// A packed operand: `matrices` of `count` rows (of A) or columns (of B), each of `quads` vectors of four products.
   func packed(matrices: Int = 1, _ count: Int, quads: Int, isRight: Bool) -> TensorType {

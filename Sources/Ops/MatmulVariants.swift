@@ -65,7 +65,7 @@ extension Matmul {
         push: .init(
           M: Int32(size.m), N: Int32(size.n), K4: Int32(quads), chunk4: Int32(chunks.extent / 4)),
         finish + [(packing == .both ? Operand.scratch(1) : .input(0)).texels(.rgba32f), .scratch(0).texels(.rgba32f)],
-        groups: tile.groups(rows: size.m, columns: size.n, chunks: chunks.count))
+        groups: tile.groups(rows: size.m, columns: size.n, chunks: chunks.count), wide: tile.wide)
     }
   }
 
