@@ -10,6 +10,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
 layout(constant_id = 8) const bool PACKED_A = false;
 layout(constant_id = 9) const bool GATHERED = false;
+layout(constant_id = 11) const uint B_ORDER = 0;
 layout(binding = 5, rgba32f) uniform readonly restrict imageBuffer a;
 layout(binding = 6, rgba32f) uniform readonly restrict imageBuffer b;
 layout(binding = 7) uniform utextureBuffer offsets;  // [E + 1]
@@ -26,7 +27,8 @@ int row_of_a(int row) { return GATHERED ? int(texelFetch(gather, row).x) / divis
 
 void main() {
   ExpertTile tile = expert_tile(int(gl_WorkGroupID.x), experts);
-  int panel = tile.expert * int(gl_NumWorkGroups.y) + int(gl_WorkGroupID.y);
-  accumulate(int(gl_WorkGroupID.x), tile.m0, max(tile.m_end, 1), panel, K4, 0, tile.m0 < tile.m_end ? K4 : 0);
-  finish(0, tile.expert * N, tile.m0, tile.m_end, int(gl_WorkGroupID.y), N);
+  int panel = int(gl_WorkGroupID.y);
+  accumulate(
+      int(gl_WorkGroupID.x), tile.m0, max(tile.m_end, 1), tile.expert, panel, N, K4, 0, tile.m0 < tile.m_end ? K4 : 0);
+  finish(0, tile.expert * N, tile.m0, tile.m_end, panel, N);
 }

@@ -9,6 +9,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
 layout(constant_id = 8) const bool PACKED_A = true;
+const uint B_ORDER = 0;
 layout(binding = 5, rgba32f) uniform readonly restrict imageBuffer a;
 layout(binding = 6, rgba32f) uniform readonly restrict imageBuffer b;
 layout(push_constant) uniform Push {
@@ -23,6 +24,6 @@ int row_of_a(int row) { return row; }
 void main() {
   int k = int(gl_WorkGroupID.z) * chunk4;
   int tile = int(gl_WorkGroupID.x), panel = int(gl_WorkGroupID.y);
-  accumulate(tile, tile * ROWS, M, panel, K4, k, min(chunk4, K4 - k));
+  accumulate(tile, tile * ROWS, M, 0, panel, N, K4, k, min(chunk4, K4 - k));
   finish(int(gl_WorkGroupID.z) * M * N, 0, tile * ROWS, M, panel, N);
 }

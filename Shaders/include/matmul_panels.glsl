@@ -1,8 +1,8 @@
 // A tile of C in the registers of one subgroup, ROWS rows x 4 SPAN CLUSTER columns, one span of a row per lane, over operands
-// that pack_panels laid out. N is a multiple of 4 SPAN.
+// that pack_panels laid out or that are read as they are. N is a multiple of 4 SPAN.
 //
-// The includer includes span.glsl and declares CLUSTER, PACKED_A and the image buffers a and b (their loads are inlined, fetches of texture buffers are
-// calls), and where it is not PACKED_A the rows that A is really stored in: `int row_of_a(int)`.
+// The includer includes span.glsl and declares CLUSTER, PACKED_A, B_ORDER, the image buffers a and b (their loads are inlined, fetches
+// of texture buffers are calls), and where it is not PACKED_A the rows that A is really stored in: `int row_of_a(int)`.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
@@ -14,16 +14,38 @@ const int COLUMNS = 4 * int(SPAN);  // of a lane
 
 vec4 sums[ROWS][SPAN];
 
-/// Sums quads k ..< k + count of row tile `tile` and column tile `panel`, operands being K4 quads long.
+// What B_ORDER says of B's vectors.
+const uint PACKED = 0;   // along k, in the order of pack_panels
+const uint ALONG_K = 1;  // [N, 4 K4]
+const uint ALONG_N = 2;  // [4 K4, N]
+
+/// Sums quads k ..< k + count of row tile `tile` and of column tile `column_tile` of the matrix `matrix` of B, whose rows or columns are
+/// `columns`; operands are K4 quads long.
 /// - m0, m_end: rows of A, where it is not packed; rows from m_end on are garbage.
-void accumulate(int tile, int m0, int m_end, int panel, int K4, int k, int count) {
+void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int columns, int K4, int k, int count) {
   int lane = int(gl_SubgroupInvocationID);
   int a_at[A_VECTORS];
   [[unroll]] for (int q = 0; q < A_VECTORS; q++) {
     int row = lane + int(CLUSTER) * q;
     a_at[q] = PACKED_A ? (tile * K4 + k) * ROWS + row : row_of_a(min(m0 + row, m_end - 1)) * K4 + k;
   }
-  int b_at = (panel * K4 + k) * COLUMNS * int(CLUSTER) + lane;
+  const int WIDTH = COLUMNS * int(CLUSTER);
+  int n = min(column_tile * WIDTH + lane * COLUMNS, columns - COLUMNS);
+  // Where the lane's vectors of the first step lie, how far apart, and how far it is to the next step.
+  int b_at, b_apart = 1, b_step = 1;
+  if (B_ORDER == PACKED) {
+    int panels = (columns + WIDTH - 1) / WIDTH;
+    b_at = ((matrix * panels + column_tile) * K4 + k) * WIDTH + lane;
+    b_apart = int(CLUSTER);
+    b_step = WIDTH;
+  } else if (B_ORDER == ALONG_K) {
+    b_at = (matrix * columns + n) * K4 + k;
+    b_apart = K4;
+  } else {
+    b_at = ((matrix * K4 + k) * columns * 4 + n) / 4;
+    b_apart = columns / 4;
+    b_step = columns;
+  }
   [[unroll]] for (int i = 0; i < ROWS; i++)
     [[unroll]] for (int v = 0; v < SPAN; v++) sums[i][v] = vec4(0.0);
 
@@ -32,9 +54,11 @@ void accumulate(int tile, int m0, int m_end, int panel, int K4, int k, int count
     vec4 a_part[A_VECTORS];
     vec4 b_part[COLUMNS];
     [[unroll]] for (int q = 0; q < A_VECTORS; q++) a_part[q] = imageLoad(a, a_at[q] + along_a);
-    [[unroll]] for (int j = 0; j < COLUMNS; j++) b_part[j] = imageLoad(b, b_at + int(CLUSTER) * j);
+    // ALONG_N: of four k a span each.
+    [[unroll]] for (int j = 0; j < COLUMNS; j++)
+      b_part[j] = imageLoad(b, b_at + (B_ORDER == ALONG_N ? j / int(SPAN) * b_apart + j % int(SPAN) : j * b_apart));
     along_a += PACKED_A ? ROWS : 1;
-    b_at += COLUMNS * int(CLUSTER);
+    b_at += b_step;
     // Two rows at a time: what is read of B for a column serves both, and its sums stay in registers over the four k.
     [[unroll]] for (int i = 0; i < ROWS; i += 2) {
       vec4 x[2];
@@ -44,6 +68,9 @@ void accumulate(int tile, int m0, int m_end, int panel, int K4, int k, int count
       [[unroll]] for (int j = 0; j < COLUMNS; j++)
         [[unroll]] for (int r = 0; r < 2; r++) {
           vec4 y = b_part[j];
+          if (B_ORDER == ALONG_N) {
+            [[unroll]] for (int t = 0; t < 4; t++) y[t] = b_part[t * int(SPAN) + j / 4][j % 4];
+          }
           sums[i + r][j / 4][j % 4] += (x[r][0] * y[0] + x[r][1] * y[1]) + (x[r][2] * y[2] + x[r][3] * y[3]);
         }
     }

@@ -56,26 +56,36 @@ package struct GroupedMatmul: Op {
 
   package func variants(_ site: LaunchSite) -> [Variant] {
     guard site.traits.isSoftware else { return tiled(site) }
-    let (experts, slots, n) = (site.inputs[2].count - 1, site.inputs[3].count, site.outputs[0].shape.last)
-    // Packing is one pass over the weights of every expert, however few rows it has; for weight gradients over the rows alone.
-    let pays =
-      transposing == .left ? slots >= 32 * experts && site.inputs[0].shape.last * n >= 1 << 17 : slots >= 256 * experts
-    let packed = PanelTile.heights(site.traits).flatMap { rows in
-      transposing == .left
-        ? [gradientPanels(site, rows).map { (pays, Variant("panels \(rows)", $0)) }]
-        : [
-          panels(site, rows, packsRows: true).map { (pays && n >= 512, Variant("panels \(rows)", $0)) },
-          panels(site, rows, packsRows: false).map { (pays, Variant("right panels \(rows)", $0)) },
-        ]
-    }.compactMap { $0 }
-    let fitting = packed.filter { $0.1.launch.misfit(at: site) == nil }
-    let lanes = Variant("lanes", lanes(site))
-    let plain = lanes.launch.misfit(at: site) == nil ? [lanes] : tiled(site)
-    return fitting.filter(\.0).map(\.1) + plain + fitting.filter { !$0.0 }.map(\.1)
+    let (a, n) = (site.inputs[0].shape, site.outputs[0].shape.last)
+    let rowsPerExpert = site.inputs[3].count / (site.inputs[2].count - 1)
+    let heights = PanelTile.heights(site.traits)
+    var candidates: [Variant?] = []
+    if transposing == .left {
+      candidates = heights.map { rows in gradientPanels(site, rows).map { Variant("panels \(rows)", $0) } }
+      // Packing is one pass over the rows, which a small gradient does not earn back.
+      let pays = rowsPerExpert >= 32 && a.last * n >= 1 << 17
+      candidates.insert(Variant("lanes", lanes(site)), at: pays ? candidates.count : 0)
+    } else {
+      // A short tile is for an expert of few rows.
+      let inPlace = (rowsPerExpert < 48 ? heights.sorted() : heights).map { rows in
+        panels(site, rows, packs: (rows: false, weights: false)).map { Variant("in place \(rows)", $0) }
+      }
+      let packed = [
+        panels(site, heights[0], packs: (rows: true, weights: true)).map { Variant("panels \(heights[0])", $0) },
+        panels(site, heights[0], packs: (rows: false, weights: true)).map {
+          Variant("right panels \(heights[0])", $0)
+        },
+      ]
+      // Packing is one pass over the weights of every expert; it pays where those leave the second-level cache and are read often.
+      let pays = a.last * n >= 1 << 19 && rowsPerExpert >= 256
+      candidates = (pays ? packed + inPlace : inPlace + packed) + [Variant("lanes", lanes(site))]
+    }
+    let fitting = candidates.compactMap { $0 }.filter { $0.launch.misfit(at: site) == nil }
+    return fitting.isEmpty ? tiled(site) : fitting
   }
 
-  /// Each expert's weights packed first, and its rows too; nil where the kernel does not do it.
-  private func panels(_ site: LaunchSite, _ rows: Int, packsRows: Bool) -> Launch? {
+  /// Each expert's weights and rows packed first, or not; nil where the kernel does not do it.
+  private func panels(_ site: LaunchSite, _ rows: Int, packs: (rows: Bool, weights: Bool)) -> Launch? {
     let (a, c) = (site.inputs[0].shape, site.outputs[0].shape)
     let (experts, slots, k, n) = (site.inputs[2].count - 1, site.inputs[3].count, a.last, c.last)
     guard transposing != .left, k % 4 == 0, let tile = PanelTile(rows: rows, columns: n, traits: site.traits)
@@ -85,27 +95,31 @@ package struct GroupedMatmul: Op {
     let divisor = Int32(gathered == .left ? slots / a.rows : 1)
     let routing = [Operand.input(2).texels(.r32ui), .input(3).texels(.r32ui)]
     let packedRows = tile.packed(groups.x * tile.rows, quads: k / 4, isRight: false)
+    let packWeights = tile.pack(
+      .input(1), to: .scratch(0), matrices: experts, count: n, k: k, alongK: transposing == .right, isRight: true)
     let packRows = Dispatch(
       PackExpertRowsKernel.self, constants: .init(GATHERED: gathered == .left, ROWS: Int32(tile.rows)),
       push: .init(K4: Int32(k / 4), tiles: Int32(groups.x), experts: Int32(experts), divisor: divisor),
       [.input(0).texels(.rgba32f)] + routing + [.scratch(1)],
       groups: .linear(groups.x * tile.rows / 2 * ((k + 15) / 16), perGroup: 64))
     return Launch(
-      scratch: [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] + (packsRows ? [packedRows] : []),
-      [
-        tile.pack(
-          .input(1), to: .scratch(0), matrices: experts, count: n, k: k, alongK: transposing == .right, isRight: true)
-      ] + (packsRows ? [packRows] : []) + [
+      scratch: (packs.weights ? [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] : [])
+        + (packs.rows ? [packedRows] : []),
+      (packs.weights ? [packWeights] : []) + (packs.rows ? [packRows] : []) + [
         Dispatch(
           GroupedPanelsKernel.self,
           constants: .init(
-            local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), PACKED_A: packsRows,
-            GATHERED: gathered == .left, ROWS: Int32(tile.rows), ALIGNED_C: true, HAS_BIAS: epilogue.bias,
+            local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), PACKED_A: packs.rows,
+            GATHERED: gathered == .left, ROWS: Int32(tile.rows), B_ORDER: packs.weights ? 0 : tile.order(transposing),
+            ALIGNED_C: true, HAS_BIAS: epilogue.bias,
             STORES_PRE: epilogue.keepsPre,
             ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
           push: .init(N: Int32(n), K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
           epilogue.operands(first: 5, columns: n)
-            + [(packsRows ? Operand.scratch(1) : .input(0)).texels(.rgba32f), .scratch(0).texels(.rgba32f)] + routing,
+            + [
+              (packs.rows ? Operand.scratch(1) : .input(0)).texels(.rgba32f),
+              (packs.weights ? Operand.scratch(0) : .input(1)).texels(.rgba32f),
+            ] + routing,
           groups: groups, wide: tile.wide)
       ])
   }

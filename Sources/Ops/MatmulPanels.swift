@@ -32,6 +32,9 @@ struct PanelTile {
 
   var columns: Int { (wide ? 8 : 4) * lanes }
 
+  /// The kernels' B_ORDER for a right operand that is read as it is.
+  func order(_ transposing: Transposition) -> UInt32 { transposing == .right ? 1 : 2 }
+
   /// A packed operand: `matrices` of `count` rows (of A) or columns (of B), each of `quads` vectors of four products.
   func packed(matrices: Int = 1, _ count: Int, quads: Int, isRight: Bool) -> TensorType {
     let width = isRight ? columns : rows
