@@ -8,7 +8,7 @@
 #include "span.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
-const bool PACKED_A = true;
+const uint A_ORDER = 0;
 const uint B_ORDER = 0;
 layout(binding = 5, rgba32f) uniform readonly restrict imageBuffer a;
 layout(binding = 6, rgba32f) uniform readonly restrict imageBuffer b;
@@ -23,8 +23,8 @@ int row_of_a(int row) { return row; }
 #include "expert_quads.glsl"
 
 void main() {
-  int tile = int(gl_WorkGroupID.x), expert = int(gl_WorkGroupID.y), panel = int(gl_WorkGroupID.z);
+  int tile = int(gl_WorkGroupID.x), expert = int(gl_WorkGroupID.y), column_tile = int(gl_WorkGroupID.z);
   ExpertQuads quads = expert_quads(expert);
-  accumulate(tile, tile * ROWS, M, 0, panel, N, K4, quads.first, quads.count);
-  finish(expert * M * N, 0, tile * ROWS, M, panel, N);
+  accumulate(tile, tile * ROWS, M, 0, column_tile, N, K4, quads.first, quads.count);
+  finish(expert * M * N, 0, tile * ROWS, M, column_tile, N);
 }

@@ -1,16 +1,17 @@
 #version 450
 // C[s, :] = A[row(s), :] op(B_e) for the rows s in offsets[e] ..< offsets[e + 1] of expert e, then the epilogue; as forms NN and
-// NT of grouped_matmul, with B packed: [E][column tiles][K4][4 SPAN CLUSTER] vectors along k, in the order of pack_panels.comp.
-//   A [*, 4 K4], or the tiles of pack_expert_rows where PACKED_A; C [S, N], bias [E, N]; row(s) = gather[s] / divisor where GATHERED,
-//   else s. N is a multiple of 4 SPAN.
+// NT of grouped_matmul.
+//   A [*, 4 K4], ALONG_K, or the tiles of pack_expert_rows where PACKED; row(s) = gather[s] / divisor where GATHERED, else s
+//   B of each expert as in matmul_panels.comp, PACKED or not; N is a multiple of 4 SPAN
+//   C [S, N], bias [E, N]
 // Groups: one subgroup each; x S / ROWS rounded up + E row tiles, y column tiles.
 #extension GL_GOOGLE_include_directive : require
 #include "span.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
-layout(constant_id = 8) const bool PACKED_A = false;
-layout(constant_id = 9) const bool GATHERED = false;
-layout(constant_id = 11) const uint B_ORDER = 0;
+layout(constant_id = 8) const uint A_ORDER = 1;
+layout(constant_id = 9) const uint B_ORDER = 0;
+layout(constant_id = 11) const bool GATHERED = false;
 layout(binding = 5, rgba32f) uniform readonly restrict imageBuffer a;
 layout(binding = 6, rgba32f) uniform readonly restrict imageBuffer b;
 layout(binding = 7) uniform utextureBuffer offsets;  // [E + 1]
@@ -27,8 +28,9 @@ int row_of_a(int row) { return GATHERED ? int(texelFetch(gather, row).x) / divis
 
 void main() {
   ExpertTile tile = expert_tile(int(gl_WorkGroupID.x), experts);
-  int panel = int(gl_WorkGroupID.y);
+  int column_tile = int(gl_WorkGroupID.y);
   accumulate(
-      int(gl_WorkGroupID.x), tile.m0, max(tile.m_end, 1), tile.expert, panel, N, K4, 0, tile.m0 < tile.m_end ? K4 : 0);
-  finish(0, tile.expert * N, tile.m0, tile.m_end, panel, N);
+      int(gl_WorkGroupID.x), tile.m0, max(tile.m_end, 1), tile.expert, column_tile, N, K4, 0,
+      tile.m0 < tile.m_end ? K4 : 0);
+  finish(0, tile.expert * N, tile.m0, tile.m_end, column_tile, N);
 }

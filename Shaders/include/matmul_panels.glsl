@@ -1,38 +1,38 @@
 // A tile of C in the registers of one subgroup, ROWS rows x 4 SPAN CLUSTER columns, one span of a row per lane, over operands
 // that pack_panels laid out or that are read as they are. N is a multiple of 4 SPAN.
 //
-// The includer includes span.glsl and declares CLUSTER, PACKED_A, B_ORDER, the image buffers a and b (their loads are inlined, fetches
-// of texture buffers are calls), and where it is not PACKED_A the rows that A is really stored in: `int row_of_a(int)`.
+// The includer includes span.glsl and declares CLUSTER, A_ORDER, B_ORDER, the image buffers a and b (their loads are inlined, fetches
+// of texture buffers are calls), and where A is not PACKED the rows that it is really stored in: `int row_of_a(int)`.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "epilogue.glsl"
 
 layout(constant_id = 10) const int ROWS = 16;  // even; a multiple of CLUSTER
+const int COLUMNS = 4 * int(SPAN);       // of a lane
+const int WIDTH = COLUMNS * int(CLUSTER);
 const int A_VECTORS = ROWS / int(CLUSTER);
-const int COLUMNS = 4 * int(SPAN);  // of a lane
+
+// How an operand lies in memory.
+const uint PACKED = 0;   // in the order of pack_panels
+const uint ALONG_K = 1;  // A [M, 4 K4], B [N, 4 K4]
+const uint ACROSS = 2;   // B [4 K4, N]
 
 vec4 sums[ROWS][SPAN];
 
-// What B_ORDER says of B's vectors.
-const uint PACKED = 0;   // along k, in the order of pack_panels
-const uint ALONG_K = 1;  // [N, 4 K4]
-const uint ALONG_N = 2;  // [4 K4, N]
-
-/// Sums quads k ..< k + count of row tile `tile` and of column tile `column_tile` of the matrix `matrix` of B, whose rows or columns are
-/// `columns`; operands are K4 quads long.
+/// Sums quads k ..< k + count of row tile `tile` and of column tile `column_tile` of the matrix `matrix` of B, whose rows or columns
+/// are `columns`; operands are K4 quads long.
 /// - m0, m_end: rows of A, where it is not packed; rows from m_end on are garbage.
 void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int columns, int K4, int k, int count) {
   int lane = int(gl_SubgroupInvocationID);
   int a_at[A_VECTORS];
   [[unroll]] for (int q = 0; q < A_VECTORS; q++) {
     int row = lane + int(CLUSTER) * q;
-    a_at[q] = PACKED_A ? (tile * K4 + k) * ROWS + row : row_of_a(min(m0 + row, m_end - 1)) * K4 + k;
+    a_at[q] = A_ORDER == PACKED ? (tile * K4 + k) * ROWS + row : row_of_a(min(m0 + row, m_end - 1)) * K4 + k;
   }
-  const int WIDTH = COLUMNS * int(CLUSTER);
   int n = min(column_tile * WIDTH + lane * COLUMNS, columns - COLUMNS);
   // Where the lane's vectors of the first step lie, how far apart, and how far it is to the next step.
-  int b_at, b_apart = 1, b_step = 1;
+  int b_at, b_apart, b_step;
   if (B_ORDER == PACKED) {
     int panels = (columns + WIDTH - 1) / WIDTH;
     b_at = ((matrix * panels + column_tile) * K4 + k) * WIDTH + lane;
@@ -41,6 +41,7 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
   } else if (B_ORDER == ALONG_K) {
     b_at = (matrix * columns + n) * K4 + k;
     b_apart = K4;
+    b_step = 1;
   } else {
     b_at = ((matrix * K4 + k) * columns * 4 + n) / 4;
     b_apart = columns / 4;
@@ -54,10 +55,10 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
     vec4 a_part[A_VECTORS];
     vec4 b_part[COLUMNS];
     [[unroll]] for (int q = 0; q < A_VECTORS; q++) a_part[q] = imageLoad(a, a_at[q] + along_a);
-    // ALONG_N: of four k a span each.
+    // ACROSS: a span for each k, else the four k of each column.
     [[unroll]] for (int j = 0; j < COLUMNS; j++)
-      b_part[j] = imageLoad(b, b_at + (B_ORDER == ALONG_N ? j / int(SPAN) * b_apart + j % int(SPAN) : j * b_apart));
-    along_a += PACKED_A ? ROWS : 1;
+      b_part[j] = imageLoad(b, b_at + (B_ORDER == ACROSS ? j / int(SPAN) * b_apart + j % int(SPAN) : j * b_apart));
+    along_a += A_ORDER == PACKED ? ROWS : 1;
     b_at += b_step;
     // Two rows at a time: what is read of B for a column serves both, and its sums stay in registers over the four k.
     [[unroll]] for (int i = 0; i < ROWS; i += 2) {
@@ -67,10 +68,9 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
           x[r][t] = subgroupShuffle(a_part[(i + r) / CLUSTER][t], (i + r) % CLUSTER);
       [[unroll]] for (int j = 0; j < COLUMNS; j++)
         [[unroll]] for (int r = 0; r < 2; r++) {
-          vec4 y = b_part[j];
-          if (B_ORDER == ALONG_N) {
-            [[unroll]] for (int t = 0; t < 4; t++) y[t] = b_part[t * int(SPAN) + j / 4][j % 4];
-          }
+          vec4 y;
+          [[unroll]] for (int t = 0; t < 4; t++)
+            y[t] = B_ORDER == ACROSS ? b_part[t * int(SPAN) + j / 4][j % 4] : b_part[j][t];
           sums[i + r][j / 4][j % 4] += (x[r][0] * y[0] + x[r][1] * y[1]) + (x[r][2] * y[2] + x[r][3] * y[3]);
         }
     }
@@ -80,7 +80,7 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
 /// Hands the sums of column tile `tile` to the epilogue; C's rows are `columns` long, the matrix starts at element c_start, its bias
 /// at bias_start. A loop where the epilogue is long, see matmul_lanes.glsl.
 void finish(int c_start, int bias_start, int m0, int m_end, int tile, int columns) {
-  int n = (tile * int(CLUSTER) + int(gl_SubgroupInvocationID)) * COLUMNS;
+  int n = tile * WIDTH + int(gl_SubgroupInvocationID) * COLUMNS;
   vec4 bias_values[SPAN];
   [[unroll]] for (int v = 0; v < SPAN; v++)
     bias_values[v] = bias_at(bias_start, min(n, columns - COLUMNS) + 4 * v, columns);

@@ -109,8 +109,10 @@ package struct GroupedMatmul: Op {
         Dispatch(
           GroupedPanelsKernel.self,
           constants: .init(
-            local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), PACKED_A: packs.rows,
-            GATHERED: gathered == .left, ROWS: Int32(tile.rows), B_ORDER: packs.weights ? 0 : tile.order(transposing),
+            local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes),
+            A_ORDER: (packs.rows ? PanelTile.Order.packed : .alongK).rawValue,
+            B_ORDER: (packs.weights ? PanelTile.Order.packed : .init(right: transposing)).rawValue,
+            ROWS: Int32(tile.rows), GATHERED: gathered == .left,
             ALIGNED_C: true, HAS_BIAS: epilogue.bias,
             STORES_PRE: epilogue.keepsPre,
             ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),

@@ -111,9 +111,12 @@ package struct Matmul: TokenWise {
         OpCase("\(form) \(m)x\(n)x\(k)", Matmul(transposing: form, batched: false), operands(form, m, n, k))
       }
     }
-    let batches = [Transposition.none, .right, .left].map { form in
-      OpCase(
-        "\(form) 2 x 3 of 17x8x17", Matmul(transposing: form, batched: true), operands(form, 17, 8, 17, batch: [2, 3]))
+    let batches = [(17, 8, 17), (35, 40, 12), (33, 136, 8)].flatMap { m, n, k in
+      [Transposition.none, .right, .left].map { form in
+        OpCase(
+          "\(form) 2 x 3 of \(m)x\(n)x\(k)", Matmul(transposing: form, batched: true),
+          operands(form, m, n, k, batch: [2, 3]))
+      }
     }
     return single + batches + [
       OpCase(

@@ -32,8 +32,13 @@ struct PanelTile {
 
   var columns: Int { (wide ? 8 : 4) * lanes }
 
-  /// The kernels' B_ORDER for a right operand that is read as it is.
-  func order(_ transposing: Transposition) -> UInt32 { transposing == .right ? 1 : 2 }
+  /// How an operand lies in memory; the raw value is the kernels' A_ORDER and B_ORDER.
+  enum Order: UInt32 {
+    case packed, alongK, across
+
+    /// Of a right operand that is read as it is.
+    init(right form: Transposition) { self = form == .right ? .alongK : .across }
+  }
 
   /// A packed operand: `matrices` of `count` rows (of A) or columns (of B), each of `quads` vectors of four products.
   func packed(matrices: Int = 1, _ count: Int, quads: Int, isRight: Bool) -> TensorType {

@@ -9,7 +9,7 @@ extension Matmul {
     let size = MatmulSize(site.inputs[0].shape, site.inputs[1].shape, transposing, batched: batched)
     guard site.traits.isSoftware else { return tiled(site) }
     let candidates =
-      [Panels.both, .right].flatMap { packing in
+      (size.batch == 1 ? [Panels.both, .right] : [.neither]).flatMap { packing in
         PanelTile.heights(site.traits).compactMap { rows in
           panels(size, packing, rows, site.traits).map {
             (packing.pays(size, transposing), Variant("\(packing.rawValue) \(rows)", $0))
@@ -25,6 +25,8 @@ extension Matmul {
   private enum Panels: String {
     case both = "panels"
     case right = "right panels"
+    /// For batches, whose matrices are small and read few times.
+    case neither = "in place"
 
     /// The default rule (docs/matmul.md): packing an operand is one pass over it, against one per tile along the other; and a
     /// dispatch of its own, which small products do not earn back.
@@ -32,40 +34,49 @@ extension Matmul {
       switch self {
       case .both: size.n >= 512 && size.m >= (transposing == .left ? 512 : 1024)
       case .right: size.m >= 256 && size.m * size.n * size.k >= 1 << 22
+      case .neither: size.m >= 32
       }
     }
   }
 
   private func panels(_ size: MatmulSize, _ packing: Panels, _ rows: Int, _ traits: DeviceTraits) -> Launch? {
-    guard let tile = PanelTile(rows: rows, columns: size.n, traits: traits), size.batch == 1,
+    guard let tile = PanelTile(rows: rows, columns: size.n, traits: traits),
       packing == .both || transposing != .left && size.k % 4 == 0
     else { return nil }
     let quads = (size.k + 3) / 4
     let tiles = tile.groups(rows: size.m, columns: size.n, chunks: 1)
-    let chunks = size.chunks(wanted: 4 / (tiles.x * tiles.y))
-    let right = tile.packed(size.n, quads: quads, isRight: true)
-    let left = packing == .both ? [tile.packed(size.m, quads: quads, isRight: false)] : []
-    var packs = [
-      tile.pack(
-        .input(1), to: .scratch(0), count: size.n, k: size.k, alongK: transposing == .right, isRight: true)
-    ]
-    if packing == .both {
+    let chunks = size.chunks(wanted: 4 / (size.batch * tiles.x * tiles.y))
+    var scratch: [TensorType] = []
+    var packs: [Dispatch] = []
+    func packed(_ operand: Int, count: Int, alongK: Bool, isRight: Bool) -> Operand {
+      let place = Operand.scratch(scratch.count)
+      scratch.append(tile.packed(matrices: size.batch, count, quads: quads, isRight: isRight))
       packs.append(
         tile.pack(
-          .input(0), to: .scratch(1), count: size.m, k: size.k, alongK: transposing != .left, isRight: false))
+          .input(operand), to: place, matrices: size.batch, count: count, k: size.k, alongK: alongK, isRight: isRight))
+      return place
     }
-    return summed(size, chunks, scratch: [right] + left, before: packs) { epilogue, finish in
+    let b =
+      packing == .neither
+      ? Operand.input(1) : packed(1, count: size.n, alongK: transposing == .right, isRight: true)
+    let a = packing == .both ? packed(0, count: size.m, alongK: transposing != .left, isRight: false) : .input(0)
+    let orders = (
+      a: packing == .both ? PanelTile.Order.packed : .alongK,
+      b: packing == .neither ? PanelTile.Order(right: transposing) : .packed
+    )
+    return summed(size, chunks, scratch: scratch, before: packs) { epilogue, finish in
       Dispatch(
         MatmulPanelsKernel.self,
         constants: .init(
-          local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), PACKED_A: packing == .both,
-          ROWS: Int32(tile.rows), ALIGNED_C: true,
+          local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), A_ORDER: orders.a.rawValue,
+          B_ORDER: orders.b.rawValue, ROWS: Int32(tile.rows), ALIGNED_C: true,
           HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
           ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
         push: .init(
-          M: Int32(size.m), N: Int32(size.n), K4: Int32(quads), chunk4: Int32(chunks.extent / 4)),
-        finish + [(packing == .both ? Operand.scratch(1) : .input(0)).texels(.rgba32f), .scratch(0).texels(.rgba32f)],
-        groups: tile.groups(rows: size.m, columns: size.n, chunks: chunks.count), wide: tile.wide)
+          M: Int32(size.m), N: Int32(size.n), K4: Int32(quads), chunk4: Int32(chunks.extent / 4),
+          chunks: Int32(chunks.count)),
+        finish + [a.texels(.rgba32f), b.texels(.rgba32f)],
+        groups: tile.groups(rows: size.m, columns: size.n, chunks: size.batch * chunks.count), wide: tile.wide)
     }
   }
 
