@@ -11,8 +11,10 @@ extension Session {
 
   /// The layout of a program with these kernels; throws if the device cannot run it.
   func layout(_ program: Program, frozen: Set<String> = []) throws -> PlanLayout {
-    let layout = PlanLayout(program, traits: device.traits, choices: try choices(for: [program]), frozen: frozen)
+    let choices = try choices(for: [program])
+    let layout = PlanLayout(program, traits: device.traits, choices: choices, frozen: frozen)
     if let misfit = layout.misfit { throw BenchError("\(device.snapshot.name) cannot run this: \(misfit)") }
+    try PipelineCheck(device).run([(program, 1)], choices: choices)
     return layout
   }
 

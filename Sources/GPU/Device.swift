@@ -106,6 +106,17 @@ package final class Device: Sendable {
     try kernels.kernel(source, constants)
   }
 
+  /// Makes the kernel once more, for what is recorded from now on.
+  /// - Returns: the one before it, which `keep` puts back.
+  package func remakeKernel(
+    _ source: KernelSource, _ constants: [SpecializationEntry]
+  ) throws(VulkanError) -> Kernel {
+    try kernels.remake(source, constants)
+  }
+
+  /// Takes this kernel of these constants for what is recorded from now on.
+  package func keep(_ kernel: Kernel, _ constants: [SpecializationEntry]) { kernels.keep(kernel, constants) }
+
   /// A kernel of a shader that was compiled at run time, whose name need not be unique; released with its last user.
   package func makeKernel(_ source: KernelSource, _ constants: [SpecializationEntry]) throws(VulkanError) -> Kernel {
     try kernels.makeKernel(source, constants)

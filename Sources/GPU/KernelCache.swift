@@ -47,6 +47,18 @@ final class KernelCache: Sendable {
     }
   }
 
+  /// Makes a kernel once more; from now on that one is handed out.
+  /// - Returns: the one before it, or the new one if there was none.
+  func remake(_ source: KernelSource, _ entries: [SpecializationEntry]) throws(VulkanError) -> Kernel {
+    let kernel = try Kernel(source, entries, device, cache: handle)
+    return kernels.withLock { $0.updateValue(kernel, forKey: Key(name: source.name, entries: entries)) } ?? kernel
+  }
+
+  /// From now on hands out this kernel.
+  func keep(_ kernel: Kernel, _ entries: [SpecializationEntry]) {
+    kernels.withLock { $0[Key(name: kernel.source.name, entries: entries)] = kernel }
+  }
+
   /// A kernel that is not kept.
   func makeKernel(_ source: KernelSource, _ entries: [SpecializationEntry]) throws(VulkanError) -> Kernel {
     try Kernel(source, entries, device, cache: handle)

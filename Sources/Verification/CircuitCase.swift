@@ -26,8 +26,12 @@ extension Recomputation {
     func noise(_ spelled: @escaping (String) -> String) -> CircuitNoise {
       CircuitNoise { (name, shape, _) throws(ShapeError) in
         let tensor = "noise." + spelled(name)
-        guard file.tensors.tensor(tensor)?.shape == shape.extents else {
-          throw ShapeError(op: tensor, inputs: [TensorType(shape)], reason: "the file has no such noise")
+        guard let found = file.tensors.tensor(tensor) else {
+          throw ShapeError(op: tensor, inputs: [TensorType(shape)], reason: "\(file.tensors.path) has no such noise")
+        }
+        guard found.shape == shape.extents else {
+          throw ShapeError(
+            op: tensor, inputs: [TensorType(shape)], reason: "\(file.tensors.path) has it as \(found.shape)")
         }
         return graph.input(tensor, shape)
       }
@@ -130,6 +134,15 @@ private func normalized(_ logs: [Double], columns: Int) -> [Double] {
 extension ReferenceCase {
   func circuitSettings() throws(VerificationError) -> CircuitSettings {
     let settings = try need(description.config?.circuit, "config.nac")
+    let stored = (0...).first { index in
+      !tensors.names.contains { $0.hasPrefix("param.") && $0.contains("propagators.\(index).") }
+    }
+    if let asked = settings.iterations, let stored, asked != stored {
+      throw unusable("config.nac.iters is \(asked), and \(tensors.path) has the parameters of \(stored) propagators")
+    }
+    if let kernel = description.model?.graph?.kernelTruncation, let asked = settings.truncation, kernel != asked {
+      throw unusable("config.nac.trunc is \(asked), and kernel_kwargs.truncation \(kernel)")
+    }
     func size(_ value: Int?, _ key: String) throws(VerificationError) -> Int {
       let value = try need(value, "config.nac.\(key)")
       guard 1...65_536 ~= value else { throw unusable("config.nac.\(key) is \(value), must be 1 to 65536") }

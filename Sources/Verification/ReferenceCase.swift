@@ -45,6 +45,9 @@ struct ReferenceCase {
       }
       self.group = group
       description = try JSONDecoder().decode(CaseDescription.self, from: data)
+      if let misfit = try JSONDecoder().decode(FixedOptions.Description.self, from: data).misfit {
+        throw VerificationError.unusable("\(json): \(misfit)")
+      }
     } catch let error as VerificationError {
       throw error
     } catch {

@@ -57,6 +57,11 @@ struct Run: ParsableCommand {
       if let report = kernels.report, report.measured > 0 {
         print(String(format: "tuned %d of %d kernels in %.1f s", report.measured, report.sites, report.seconds))
       }
+      if device.traits.isSoftware {
+        let programs = try Pipeline.programs(recipe, selection, images: images)
+        let replaced = try PipelineCheck(device).run(programs, choices: kernels.choices)
+        if replaced > 0 { note("\(replaced) kernels ran at half their speed and were made again") }
+      }
       try train(
         Pipeline(
           recipe: recipe, seed: seed, device: device, choices: kernels.choices, images: images, directory: directory,

@@ -28,6 +28,27 @@ struct VerifyTests {
     #expect(run.output.contains("FAIL case"))
   }
 
+  /// A case with an option that Graft does not have would be recomputed wrongly.
+  @Test(arguments: [
+    ("\"use_geglu\": true", "\"use_geglu\": false", "use_geglu is false, and Graft's circuits have true alone"),
+    ("\"iters\": 3", "\"iters\": 2", "config.nac.iters is 2"),
+  ])
+  func otherCircuits(original: String, changed: String, message: String) throws {
+    let directory = FileManager.default.temporaryDirectory.appendingPathComponent("graft-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let text = try String(contentsOfFile: "\(golden)/shared_06_nac_full.json", encoding: .utf8)
+    try #require(text.contains(original))
+    try text.replacing(original, with: changed)
+      .write(to: directory.appendingPathComponent("case.json"), atomically: true, encoding: .utf8)
+    try FileManager.default.copyItem(
+      atPath: "\(golden)/shared_06_nac_full.safetensors",
+      toPath: directory.appendingPathComponent("case.safetensors").path)
+    let run = try Binary.run("verify", directory.path)
+    #expect(run.code == 2)
+    #expect(run.errors.split(separator: "\n").count == 1 && run.errors.contains(message), "\(run.errors)")
+  }
+
   @Test func unusable() throws {
     let run = try Binary.run("verify", "\(golden)/none.json", "\(golden)/all_08_lr.json")
     #expect(run.code == 2)

@@ -37,6 +37,29 @@ struct OpTimerTests {
     var testDescription: String { op.name }
   }
 
+  /// A second pipeline takes the place of the first, or does not, and the op stays what it is.
+  @Test func checkedPipelinesComputeTheSame() throws {
+    let device = try TestDevice.shared.get()
+    let graph = Graph()
+    let product = try graph.input("a", [40, 64]).matmul(graph.input("b", [64, 48]))
+    let program = Program(graph, results: [product])
+    func result() throws -> [UInt32] {
+      let plan = try Plan(PlanLayout(program, traits: device.traits), on: device, blocks: [:])
+      return try plan.run { feed in
+        for (name, count) in [("a", 40 * 64), ("b", 64 * 48)] {
+          feed.set(name, (0..<count).map { Float($0 * 31 % 17) / 17 - 0.5 }[...])
+        }
+      }.words()
+    }
+    let before = try result()
+    let made = device.counters
+    let replaced = try PipelineCheck(device).run([(program, 1)], choices: .defaults)
+    // Without 64-bit integers the product has one variant, and no choice to check.
+    if device.traits.storesWide { #expect(device.counters.vkCreateComputePipelines > made.vkCreateComputePipelines) }
+    #expect(replaced <= 2)
+    #expect(try result() == before)
+  }
+
   @Test func coldMemoryIsAsMuchAsAsked() {
     let megabyte = TensorType([1 << 18])
     let site = LaunchSite(inputs: [megabyte], outputs: [megabyte], traits: DeviceTraits())

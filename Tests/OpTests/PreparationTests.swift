@@ -17,8 +17,18 @@ struct PreparationTests {
     return Program(graph, results: [try wide.gelu().matmul(w, transposing: .right)])
   }
 
-  @Test func everyStepFindsWhatWasPrepared() throws {
+  /// A device whose products pack their operands.
+  private func packingDevice() throws -> Device {
     let device = try TestDevice.shared.get()
+    guard device.traits.isSoftware, device.traits.maxTexelBufferElements >= 512 * 1024 / 4 else {
+      try Test.cancel(
+        "products of this size pack nothing on GPUs, nor where texel buffers have fewer than 131,072 elements")
+    }
+    return device
+  }
+
+  @Test func everyStepFindsWhatWasPrepared() throws {
+    let device = try packingDevice()
     let layouts = try [[], ["w"]].map { PlanLayout(try program(), traits: device.traits, frozen: $0) }
     let prepared = layouts[1].prepared.reduce(0, +)
     try #require(prepared > 0)
@@ -38,7 +48,7 @@ struct PreparationTests {
 
   /// Several passes through the same weights share what was prepared of them.
   @Test func whatIsPreparedAlikeIsKeptOnce() throws {
-    let device = try TestDevice.shared.get()
+    let device = try packingDevice()
     func kept(_ passes: Int) throws -> Int {
       let graph = Graph()
       let w = graph.parameter(Self.weights)

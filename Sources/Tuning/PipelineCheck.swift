@@ -1,0 +1,64 @@
+import GPU
+import Graph
+import Kernels
+
+/// Replaces pipelines that a software driver placed badly.
+///
+/// On some processors about three in a hundred pipelines run at half their speed for as long as they live, and a second one of
+/// the same code does not (docs/matmul.md, "Some pipelines are slow"). So of each kernel that takes much of the programs' time a second
+/// pipeline is made and timed beside the first, and the faster one stays. Results do not depend on it.
+package struct PipelineCheck {
+  let device: Device
+  /// When they are over, no further site is begun.
+  var seconds = 2.0
+  /// A second pipeline has to be this many times as fast; less is noise.
+  var advantage = 1.4
+  /// Tensors that take more than this many bytes are not made for a check.
+  var bytes = 256 << 20
+
+  package init(_ device: Device) { self.device = device }
+
+  /// - Parameter programs: with how often each one will run: what takes the most time comes first.
+  /// - Returns: how many kernels were replaced.
+  /// - Throws: `VulkanError` if the device is lost.
+  @discardableResult
+  package func run(_ programs: [(program: Program, runs: Int)], choices: Choices) throws(VulkanError) -> Int {
+    guard device.traits.isSoftware else { return 0 }
+    let begin = ContinuousClock.now
+    var seen: Set<Use> = []
+    var replaced = 0
+    for site in TuningSite.of(programs, traits: device.traits) where begin.duration(to: .now) < .seconds(seconds) {
+      let launch = choices.launch(site.op, site.site)
+      let uses = Set(launch.launch.dispatches.map { Use(name: $0.source.name, constants: $0.constants) })
+      let needed = (site.site.inputs + site.site.outputs + launch.launch.scratch).reduce(0) { $0 + $1.bytes }
+      guard launch.misfit == nil, needed <= bytes, !uses.isSubset(of: seen) else { continue }
+      seen.formUnion(uses)
+      replaced += try check(launch.launch, at: site) ? uses.count : 0
+    }
+    return replaced
+  }
+
+  private struct Use: Hashable {
+    let name: String
+    let constants: [SpecializationEntry]
+  }
+
+  private func check(_ launch: Launch, at site: TuningSite) throws(VulkanError) -> Bool {
+    let tensors = try OpTensors(site.op, at: site.site, inputs: site.inputs(), on: device)
+    var first = try OpTimer(launch, on: tensors)
+    let old = try launch.dispatches.map { (dispatch) throws(VulkanError) in
+      try device.remakeKernel(dispatch.source, dispatch.constants)
+    }
+    var second = try OpTimer(launch, on: tensors)
+    var best = (first: Double.infinity, second: Double.infinity)
+    try first.warmUp()
+    try second.warmUp()
+    for _ in 0..<3 {
+      best.first = min(best.first, try first.sample().device)
+      best.second = min(best.second, try second.sample().device)
+    }
+    guard best.second * advantage > best.first else { return true }
+    for (kernel, dispatch) in zip(old, launch.dispatches) { device.keep(kernel, dispatch.constants) }
+    return false
+  }
+}
