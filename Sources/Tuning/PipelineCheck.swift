@@ -14,7 +14,7 @@ package struct PipelineCheck {
   /// A second pipeline has to be this many times as fast; less is noise.
   var advantage = 1.4
   /// Tensors that take more than this many bytes are not made for a check.
-  var bytes = 256 << 20
+  var bytes = 64 << 20
 
   package init(_ device: Device) { self.device = device }
 
@@ -33,7 +33,12 @@ package struct PipelineCheck {
       let needed = (site.site.inputs + site.site.outputs + launch.launch.scratch).reduce(0) { $0 + $1.bytes }
       guard launch.misfit == nil, needed <= bytes, !uses.isSubset(of: seen) else { continue }
       seen.formUnion(uses)
-      replaced += try check(launch.launch, at: site) ? uses.count : 0
+      do throws(VulkanError) {
+        replaced += try check(launch.launch, at: site) ? uses.count : 0
+      } catch {
+        // Most likely there is no memory for the tensors beside each other; the first pipelines stay.
+        if case .deviceLost = error { throw error }
+      }
     }
     return replaced
   }
