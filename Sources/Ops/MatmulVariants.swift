@@ -32,7 +32,7 @@ extension Matmul {
     /// dispatch of its own, which small products do not earn back.
     func pays(_ size: MatmulSize, _ transposing: Transposition) -> Bool {
       switch self {
-      case .both: size.n >= 512 && size.m >= (transposing == .left ? 512 : 1024)
+      case .both: transposing == .left ? size.m * size.n >= 1 << 17 : size.n >= 512 && size.m >= 1024
       case .right: size.m >= 256 && size.m * size.n * size.k >= 1 << 22
       case .neither: size.m >= 32
       }
