@@ -10,8 +10,9 @@ struct Contender {
   /// Seconds of one run, and of this process's processor time for it. Compiled and warm.
   let sample: () throws -> (device: Double, cpu: Double)
 
-  /// A variant of an op.
+  /// A variant of an op, its pipelines checked as a run's are.
   init(_ family: String, _ launch: Launch, on tensors: OpTensors) throws {
+    try PipelineCheck(tensors.device).replaced(launch, on: tensors)
     var timer = try OpTimer(launch, on: tensors)
     try timer.warmUp()
     self.init(family, hasTimestamps: timer.hasTimestamps) { try timer.sample() }

@@ -26,7 +26,7 @@ package struct PipelineCheck {
     guard device.traits.isSoftware else { return 0 }
     let begin = ContinuousClock.now
     var seen: Set<Use> = []
-    var replaced = 0
+    var count = 0
     for site in TuningSite.of(programs, traits: device.traits) where begin.duration(to: .now) < .seconds(seconds) {
       let launch = choices.launch(site.op, site.site)
       let uses = Set(launch.launch.dispatches.map { Use(name: $0.source.name, constants: $0.constants) })
@@ -34,13 +34,14 @@ package struct PipelineCheck {
       guard launch.misfit == nil, needed <= bytes, !uses.isSubset(of: seen) else { continue }
       seen.formUnion(uses)
       do throws(VulkanError) {
-        replaced += try check(launch.launch, at: site) ? uses.count : 0
+        let tensors = try OpTensors(site.op, at: site.site, inputs: site.inputs(), on: device)
+        count += try replaced(launch.launch, on: tensors) ? uses.count : 0
       } catch {
         // Most likely there is no memory for the tensors beside each other; the first pipelines stay.
         if case .deviceLost = error { throw error }
       }
     }
-    return replaced
+    return count
   }
 
   private struct Use: Hashable {
@@ -48,8 +49,11 @@ package struct PipelineCheck {
     let constants: [SpecializationEntry]
   }
 
-  private func check(_ launch: Launch, at site: TuningSite) throws(VulkanError) -> Bool {
-    let tensors = try OpTensors(site.op, at: site.site, inputs: site.inputs(), on: device)
+  /// Checks the kernels of one launch on tensors of its op.
+  /// - Returns: whether they were replaced.
+  @discardableResult
+  package func replaced(_ launch: Launch, on tensors: OpTensors) throws(VulkanError) -> Bool {
+    guard device.traits.isSoftware else { return false }
     var first = try OpTimer(launch, on: tensors)
     let old = try launch.dispatches.map { (dispatch) throws(VulkanError) in
       try device.remakeKernel(dispatch.source, dispatch.constants)
