@@ -46,6 +46,9 @@ package struct DeviceTraits: Sendable, Hashable {
   /// same for both.
   package var storesWide: Bool { isSoftware && hasInt64 }
 
+  /// Whether a kernel that stores rows of `extent` elements takes its wide form.
+  package func storesWide(rowsOf extent: Int) -> Bool { storesWide && extent % 8 == 0 }
+
   /// Lanes that share one row or tile in the cluster kernels (`include/cluster.glsl`): 8, or the subgroup where smaller.
   package var cluster: Int { min(8, subgroupSize) }
 

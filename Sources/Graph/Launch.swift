@@ -69,11 +69,13 @@ package struct Dispatch: Sendable {
   }
 
   /// Invocations of workgroups of 64 for `vectors` vectors of four, one each, or two in the wide form, which is taken where the
-  /// device gains from it and `vectors` is even.
+  /// device gains from it and the vectors come in pairs.
+  /// - Parameter extent: elements of a row that no pair may leave; all of them by default.
   package init<K: ComputeKernel>(
-    _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], vectors: Int, _ traits: DeviceTraits
+    _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], vectors: Int,
+    rowsOf extent: Int? = nil, _ traits: DeviceTraits
   ) {
-    let wide = traits.storesWide && vectors % 2 == 0
+    let wide = traits.storesWide(rowsOf: extent ?? 4 * vectors)
     self.init(
       kernel, constants: constants, push: push, operands, groups: .linear(vectors, perGroup: wide ? 128 : 64),
       wide: wide)

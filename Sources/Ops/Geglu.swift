@@ -15,12 +15,11 @@ package struct Geglu: Op {
 
   package func launch(_ site: LaunchSite) -> Launch {
     let shape = site.outputs[0].shape
-    let wide = site.traits.storesWide && shape.last % 8 == 0
     return Launch([
       Dispatch(
         GegluKernel.self, constants: .init(F: UInt32(shape.last)), push: .init(rows: UInt32(shape.rows)),
         [.input(0).texels(rowsOf: shape.last), .output(0)],
-        groups: .linear(shape.rows * ((shape.last + 3) / 4), perGroup: wide ? 128 : 64), wide: wide)
+        vectors: shape.rows * ((shape.last + 3) / 4), rowsOf: shape.last, site.traits)
     ])
   }
 
@@ -56,12 +55,11 @@ package struct GegluBackward: Op {
 
   package func launch(_ site: LaunchSite) -> Launch {
     let shape = site.inputs[1].shape
-    let wide = site.traits.storesWide && shape.last % 8 == 0
     return Launch([
       Dispatch(
         GegluBackwardKernel.self, constants: .init(F: UInt32(shape.last)), push: .init(rows: UInt32(shape.rows)),
         [.input(0).texels(rowsOf: shape.last), .input(1).texels(rowsOf: shape.last), .output(0)],
-        groups: .linear(shape.rows * ((shape.last + 3) / 4), perGroup: wide ? 128 : 64), wide: wide)
+        vectors: shape.rows * ((shape.last + 3) / 4), rowsOf: shape.last, site.traits)
     ])
   }
 

@@ -66,16 +66,12 @@ package struct GroupedMatmul: Op {
       let pays = rowsPerExpert >= 32 && a.last * n >= 1 << 17
       candidates.insert(Variant("lanes", lanes(site)), at: pays ? candidates.count : 0)
     } else {
-      // A short tile is for an expert of few rows.
-      let inPlace = (rowsPerExpert < 48 ? heights.sorted() : heights).map { rows in
-        panels(site, rows, packs: (rows: false, weights: false)).map { Variant("in place \(rows)", $0) }
+      func variant(_ packing: PanelTile.Packing, _ rows: Int) -> Variant? {
+        panels(site, packing, rows).map { Variant("\(packing.rawValue) \(rows)", $0) }
       }
-      let packed = [
-        panels(site, heights[0], packs: (rows: true, weights: true)).map { Variant("panels \(heights[0])", $0) },
-        panels(site, heights[0], packs: (rows: false, weights: true)).map {
-          Variant("right panels \(heights[0])", $0)
-        },
-      ]
+      // A short tile is for an expert of few rows.
+      let inPlace = (rowsPerExpert < 48 ? heights.sorted() : heights).map { variant(.neither, $0) }
+      let packed = [variant(.both, heights[0]), variant(.right, heights[0])]
       // Packing is one pass over the weights of every expert; it pays where those leave the second-level cache and are read often.
       let pays = a.last * n >= 1 << 19 && rowsPerExpert >= 256
       candidates = (pays ? packed + inPlace : inPlace + packed) + [Variant("lanes", lanes(site))]
@@ -84,8 +80,8 @@ package struct GroupedMatmul: Op {
     return fitting.isEmpty ? tiled(site) : fitting
   }
 
-  /// Each expert's weights and rows packed first, or not; nil where the kernel does not do it.
-  private func panels(_ site: LaunchSite, _ rows: Int, packs: (rows: Bool, weights: Bool)) -> Launch? {
+  /// Each expert's weights are the right operand, its rows the left; nil where the kernel does not do it.
+  private func panels(_ site: LaunchSite, _ packing: PanelTile.Packing, _ rows: Int) -> Launch? {
     let (a, c) = (site.inputs[0].shape, site.outputs[0].shape)
     let (experts, slots, k, n) = (site.inputs[2].count - 1, site.inputs[3].count, a.last, c.last)
     guard transposing != .left, k % 4 == 0, let tile = PanelTile(rows: rows, columns: n, traits: site.traits)
@@ -102,16 +98,16 @@ package struct GroupedMatmul: Op {
       push: .init(K4: Int32(k / 4), tiles: Int32(groups.x), experts: Int32(experts), divisor: divisor),
       [.input(0).texels(.rgba32f)] + routing + [.scratch(1)],
       groups: .linear(groups.x * tile.rows / 2 * ((k + 15) / 16), perGroup: 64))
+    let (packsRows, packsWeights, orders) = (packing == .both, packing != .neither, packing.orders(transposing))
     return Launch(
-      scratch: (packs.weights ? [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] : [])
-        + (packs.rows ? [packedRows] : []),
-      (packs.weights ? [packWeights] : []) + (packs.rows ? [packRows] : []) + [
+      scratch: (packsWeights ? [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] : [])
+        + (packsRows ? [packedRows] : []),
+      (packsWeights ? [packWeights] : []) + (packsRows ? [packRows] : []) + [
         Dispatch(
           GroupedPanelsKernel.self,
           constants: .init(
             local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes),
-            A_ORDER: (packs.rows ? PanelTile.Order.packed : .alongK).rawValue,
-            B_ORDER: (packs.weights ? PanelTile.Order.packed : .init(right: transposing)).rawValue,
+            A_ORDER: orders.left, B_ORDER: orders.right,
             ROWS: Int32(tile.rows), GATHERED: gathered == .left,
             ALIGNED_C: true, HAS_BIAS: epilogue.bias,
             STORES_PRE: epilogue.keepsPre,
@@ -119,8 +115,8 @@ package struct GroupedMatmul: Op {
           push: .init(N: Int32(n), K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
           epilogue.operands(first: 5, columns: n)
             + [
-              (packs.rows ? Operand.scratch(1) : .input(0)).texels(.rgba32f),
-              (packs.weights ? Operand.scratch(0) : .input(1)).texels(.rgba32f),
+              (packsRows ? Operand.scratch(1) : .input(0)).texels(.rgba32f),
+              (packsWeights ? Operand.scratch(0) : .input(1)).texels(.rgba32f),
             ] + routing,
           groups: groups, wide: tile.wide)
       ])

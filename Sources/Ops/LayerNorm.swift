@@ -215,7 +215,7 @@ struct RowClusters {
   let wide: Bool
 
   init(_ shape: Shape, _ traits: DeviceTraits) {
-    wide = traits.storesWide && shape.last % 8 == 0
+    wide = traits.storesWide(rowsOf: shape.last)
     count = UInt32(shape.rows)
     columns = UInt32(shape.last)
     // Short rows on a CPU driver: sums across lanes cost more than the strided reads that they save.

@@ -15,7 +15,7 @@ struct PanelTile {
   init?(rows: Int, columns: Int, traits: DeviceTraits) {
     self.rows = rows
     lanes = traits.subgroupSize
-    guard traits.isSoftware, traits.hasInt64, (4...rows).contains(lanes), rows % lanes == 0, columns % 4 == 0 else {
+    guard traits.storesWide, (4...rows).contains(lanes), rows % lanes == 0, columns % 4 == 0 else {
       return nil
     }
     // Eight columns are faster, unless the last tile wastes what that gains (docs/matmul.md).
@@ -32,12 +32,16 @@ struct PanelTile {
 
   var columns: Int { (wide ? 8 : 4) * lanes }
 
-  /// How an operand lies in memory; the raw value is the kernels' A_ORDER and B_ORDER.
-  enum Order: UInt32 {
-    case packed, alongK, across
+  /// Which operands are laid out before the product; the raw value names the variant.
+  enum Packing: String {
+    case both = "panels"
+    case right = "right panels"
+    case neither = "in place"
 
-    /// Of a right operand that is read as it is.
-    init(right form: Transposition) { self = form == .right ? .alongK : .across }
+    /// The kernels' A_ORDER and B_ORDER (`include/matmul_panels.glsl`): 0 packed, 1 along k, 2 across it.
+    func orders(_ form: Transposition) -> (left: UInt32, right: UInt32) {
+      (self == .both ? 0 : 1, self != .neither ? 0 : form == .right ? 1 : 2)
+    }
   }
 
   /// A packed operand: `matrices` of `count` rows (of A) or columns (of B), each of `quads` vectors of four products.

@@ -8,11 +8,12 @@ extension Matmul {
   package func variants(_ site: LaunchSite) -> [Variant] {
     let size = MatmulSize(site.inputs[0].shape, site.inputs[1].shape, transposing, batched: batched)
     guard site.traits.isSoftware else { return tiled(site) }
+    // The matrices of a batch are small and read few times.
     let candidates =
-      (size.batch == 1 ? [Panels.both, .right] : [.neither]).flatMap { packing in
+      (size.batch == 1 ? [PanelTile.Packing.both, .right] : [.neither]).flatMap { packing in
         PanelTile.heights(site.traits).compactMap { rows in
           panels(size, packing, rows, site.traits).map {
-            (packing.pays(size, transposing), Variant("\(packing.rawValue) \(rows)", $0))
+            (pays(packing, size), Variant("\(packing.rawValue) \(rows)", $0))
           }
         }
       } + [(false, Variant("lanes", lanes(size, site.traits)))]
@@ -21,25 +22,19 @@ extension Matmul {
     return ordered.isEmpty ? tiled(site) : ordered.map(\.1)
   }
 
-  /// Which operands are packed before the product.
-  private enum Panels: String {
-    case both = "panels"
-    case right = "right panels"
-    /// For batches, whose matrices are small and read few times.
-    case neither = "in place"
-
-    /// The default rule (docs/matmul.md): packing an operand is one pass over it, against one per tile along the other; and a
-    /// dispatch of its own, which small products do not earn back.
-    func pays(_ size: MatmulSize, _ transposing: Transposition) -> Bool {
-      switch self {
-      case .both: transposing == .left ? size.m * size.n >= 1 << 17 : size.n >= 512 && size.m >= 1024
-      case .right: size.m >= 256 && size.m * size.n * size.k >= 1 << 22
-      case .neither: size.m >= 32
-      }
+  /// The default rule (docs/matmul.md): packing an operand is one pass over it, against one per tile along the other; and a
+  /// dispatch of its own, which small products do not earn back.
+  private func pays(_ packing: PanelTile.Packing, _ size: MatmulSize) -> Bool {
+    switch packing {
+    case .both: transposing == .left ? size.m * size.n >= 1 << 17 : size.n >= 512 && size.m >= 1024
+    case .right: size.m >= 256 && size.m * size.n * size.k >= 1 << 22
+    case .neither: size.m >= 32
     }
   }
 
-  private func panels(_ size: MatmulSize, _ packing: Panels, _ rows: Int, _ traits: DeviceTraits) -> Launch? {
+  private func panels(
+    _ size: MatmulSize, _ packing: PanelTile.Packing, _ rows: Int, _ traits: DeviceTraits
+  ) -> Launch? {
     guard let tile = PanelTile(rows: rows, columns: size.n, traits: traits),
       packing == .both || transposing != .left && size.k % 4 == 0
     else { return nil }
@@ -60,16 +55,13 @@ extension Matmul {
       packing == .neither
       ? Operand.input(1) : packed(1, count: size.n, alongK: transposing == .right, isRight: true)
     let a = packing == .both ? packed(0, count: size.m, alongK: transposing != .left, isRight: false) : .input(0)
-    let orders = (
-      a: packing == .both ? PanelTile.Order.packed : .alongK,
-      b: packing == .neither ? PanelTile.Order(right: transposing) : .packed
-    )
+    let orders = packing.orders(transposing)
     return summed(size, chunks, scratch: scratch, before: packs) { epilogue, finish in
       Dispatch(
         MatmulPanelsKernel.self,
         constants: .init(
-          local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), A_ORDER: orders.a.rawValue,
-          B_ORDER: orders.b.rawValue, ROWS: Int32(tile.rows), ALIGNED_C: true,
+          local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), A_ORDER: orders.left,
+          B_ORDER: orders.right, ROWS: Int32(tile.rows), ALIGNED_C: true,
           HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
           ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
         push: .init(

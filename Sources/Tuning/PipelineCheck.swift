@@ -1,6 +1,5 @@
 import GPU
 import Graph
-import Kernels
 
 /// Replaces pipelines that a software driver placed badly.
 ///
@@ -25,28 +24,21 @@ package struct PipelineCheck {
   package func run(_ programs: [(program: Program, runs: Int)], choices: Choices) throws(VulkanError) -> Int {
     guard device.traits.isSoftware else { return 0 }
     let begin = ContinuousClock.now
-    var seen: Set<Use> = []
+    var seen: Set<String> = []
     var count = 0
     for site in TuningSite.of(programs, traits: device.traits) where begin.duration(to: .now) < .seconds(seconds) {
-      let launch = choices.launch(site.op, site.site)
-      let uses = Set(launch.launch.dispatches.map { Use(name: $0.source.name, constants: $0.constants) })
-      let needed = (site.site.inputs + site.site.outputs + launch.launch.scratch).reduce(0) { $0 + $1.bytes }
-      guard launch.misfit == nil, needed <= bytes, !uses.isSubset(of: seen) else { continue }
-      seen.formUnion(uses)
+      let (launch, misfit) = choices.launch(site.op, site.site)
+      let needed = (site.site.inputs + site.site.outputs + launch.scratch).reduce(0) { $0 + $1.bytes }
+      guard misfit == nil, needed <= bytes, seen.insert(launch.code).inserted else { continue }
       do throws(VulkanError) {
         let tensors = try OpTensors(site.op, at: site.site, inputs: site.inputs(), on: device)
-        count += try replaced(launch.launch, on: tensors) ? uses.count : 0
+        count += try replaced(launch, on: tensors) ? launch.dispatches.count : 0
       } catch {
         // Most likely there is no memory for the tensors beside each other; the first pipelines stay.
         if case .deviceLost = error { throw error }
       }
     }
     return count
-  }
-
-  private struct Use: Hashable {
-    let name: String
-    let constants: [SpecializationEntry]
   }
 
   /// Checks the kernels of one launch on tensors of its op.

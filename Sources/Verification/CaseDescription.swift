@@ -155,27 +155,9 @@ struct CaseDescription: Decodable, Sendable {
 
     struct GraphSettings: Decodable, Sendable {
       let codeNoise: Double?
-      private let propagator: Propagator?
-
-      var kernelTruncation: Double? { propagator?.attention?.kernel?.truncation }
 
       enum CodingKeys: String, CodingKey {
         case codeNoise = "code_noise_scale"
-        case propagator = "propagator_kwargs"
-      }
-
-      private struct Propagator: Decodable, Sendable {
-        let attention: Attention?
-        enum CodingKeys: String, CodingKey { case attention = "latent_attention_kwargs" }
-      }
-
-      private struct Attention: Decodable, Sendable {
-        let kernel: Kernel?
-        enum CodingKeys: String, CodingKey { case kernel = "kernel_kwargs" }
-      }
-
-      private struct Kernel: Decodable, Sendable {
-        let truncation: Double?
       }
     }
 

@@ -140,9 +140,6 @@ extension ReferenceCase {
     if let asked = settings.iterations, let stored, asked != stored {
       throw unusable("config.nac.iters is \(asked), and \(tensors.path) has the parameters of \(stored) propagators")
     }
-    if let kernel = description.model?.graph?.kernelTruncation, let asked = settings.truncation, kernel != asked {
-      throw unusable("config.nac.trunc is \(asked), and kernel_kwargs.truncation \(kernel)")
-    }
     func size(_ value: Int?, _ key: String) throws(VerificationError) -> Int {
       let value = try need(value, "config.nac.\(key)")
       guard 1...65_536 ~= value else { throw unusable("config.nac.\(key) is \(value), must be 1 to 65536") }

@@ -28,8 +28,15 @@ enum FixedOptions {
       case blockModel = "sbm"
     }
 
-    /// The first option with another value than Graft's, in words; nil if there is none.
+    /// The first option with another value than Graft's, or two of one that disagree, in words; nil if there is none.
     var misfit: String? {
+      if let asked = config?["trunc"], let kernel = model?["kernel_kwargs"]?["truncation"], kernel != asked {
+        return "config.nac.trunc is \(asked), and kernel_kwargs.truncation \(kernel)"
+      }
+      return fixed
+    }
+
+    private var fixed: String? {
       FixedOptions.misfit(in: config, "config") ?? FixedOptions.misfit(in: model, "model_kwargs")
         ?? FixedOptions.misfit(in: student, "student_config")
         ?? FixedOptions.misfit(in: blockModel, "sbm")
@@ -63,6 +70,12 @@ enum FixedOptions {
         } else if let string = try? value.decode(String.self) {
           .string(string)
         } else if let members = try? value.decode([String: JSON].self) { .object(members) } else { .other }
+    }
+
+    /// The member of this name, wherever it stands.
+    subscript(name: String) -> JSON? {
+      guard case .object(let members) = self else { return nil }
+      return members[name] ?? members.values.lazy.compactMap { $0[name] }.first
     }
 
     var description: String {

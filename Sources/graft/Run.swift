@@ -50,16 +50,18 @@ struct Run: ParsableCommand {
       var settings = Tuner.Settings()
       settings.seconds = max(settings.seconds / 2, settings.seconds - width.seconds)
       let tuner = Tuner(device, settings: settings, isStopped: { stop.isRaised }, notice: note)
+      // Both the choice of kernels and the check of software pipelines ask for them; neither may.
+      lazy var programs = Result { () throws(RunError) in
+        try Pipeline.programs(recipe, selection, images: images)
+      }
       let kernels = try RunChoices(
-        noTune ? .untuned : retune ? .tunedAnew : .tuned,
-        for: Pipeline.programs(recipe, selection, images: images), in: directory, with: tuner)
+        noTune ? .untuned : retune ? .tunedAnew : .tuned, for: programs.get(), in: directory, with: tuner)
       if let remark = kernels.remark { note(remark) }
       if let report = kernels.report, report.measured > 0 {
         print(String(format: "tuned %d of %d kernels in %.1f s", report.measured, report.sites, report.seconds))
       }
       if device.traits.isSoftware {
-        let programs = try Pipeline.programs(recipe, selection, images: images)
-        let replaced = try PipelineCheck(device).run(programs, choices: kernels.choices)
+        let replaced = try PipelineCheck(device).run(programs.get(), choices: kernels.choices)
         if replaced > 0 { note("\(replaced) kernels ran at half their speed and were made again") }
       }
       try train(

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `graft verify` as a process: its exit codes and what it says on which stream.
@@ -14,16 +15,22 @@ struct VerifyTests {
     #expect(run.output.contains("PASS all_08_lr") && run.output.contains("PASS shared_12_losses"))
   }
 
-  @Test func difference() throws {
-    let directory = FileManager.default.temporaryDirectory.appendingPathComponent("graft-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: directory) }
-    let text = try String(contentsOfFile: "\(golden)/all_08_lr.json", encoding: .utf8)
-    try text.replacing("\"min_lr\": 1e-05", with: "\"min_lr\": 1.0001e-05")
-      .write(to: directory.appendingPathComponent("case.json"), atomically: true, encoding: .utf8)
+  /// `graft verify` of a case whose JSON says something else.
+  private func verify(
+    _ name: String, replacing original: String, with changed: String
+  ) throws -> (code: Int32, output: String, errors: String) {
+    let directory = try TemporaryDirectory()
+    let text = try String(contentsOfFile: "\(golden)/\(name).json", encoding: .utf8)
+    try #require(text.contains(original))
+    try text.replacing(original, with: changed)
+      .write(toFile: directory.path + "/case.json", atomically: true, encoding: .utf8)
     try FileManager.default.copyItem(
-      atPath: "\(golden)/all_08_lr.safetensors", toPath: directory.appendingPathComponent("case.safetensors").path)
-    let run = try Binary.run("verify", directory.path)
+      atPath: "\(golden)/\(name).safetensors", toPath: directory.path + "/case.safetensors")
+    return try withExtendedLifetime(directory) { try Binary.run("verify", directory.path) }
+  }
+
+  @Test func difference() throws {
+    let run = try verify("all_08_lr", replacing: "\"min_lr\": 1e-05", with: "\"min_lr\": 1.0001e-05")
     #expect(run.code == 1)
     #expect(run.output.contains("FAIL case"))
   }
@@ -32,19 +39,10 @@ struct VerifyTests {
   @Test(arguments: [
     ("\"use_geglu\": true", "\"use_geglu\": false", "use_geglu is false, and Graft's circuits have true alone"),
     ("\"iters\": 3", "\"iters\": 2", "config.nac.iters is 2"),
+    ("\"trunc\": 0.9", "\"trunc\": 0.8", "config.nac.trunc is 0.8, and kernel_kwargs.truncation 0.9"),
   ])
   func otherCircuits(original: String, changed: String, message: String) throws {
-    let directory = FileManager.default.temporaryDirectory.appendingPathComponent("graft-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: directory) }
-    let text = try String(contentsOfFile: "\(golden)/shared_06_nac_full.json", encoding: .utf8)
-    try #require(text.contains(original))
-    try text.replacing(original, with: changed)
-      .write(to: directory.appendingPathComponent("case.json"), atomically: true, encoding: .utf8)
-    try FileManager.default.copyItem(
-      atPath: "\(golden)/shared_06_nac_full.safetensors",
-      toPath: directory.appendingPathComponent("case.safetensors").path)
-    let run = try Binary.run("verify", directory.path)
+    let run = try verify("shared_06_nac_full", replacing: original, with: changed)
     #expect(run.code == 2)
     #expect(run.errors.split(separator: "\n").count == 1 && run.errors.contains(message), "\(run.errors)")
   }
