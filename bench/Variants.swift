@@ -20,7 +20,7 @@ extension Session {
 
   /// The variant that a run would take at a site; or all that the device can run, the default first.
   func variants(of op: any Op, at site: LaunchSite, all: Bool = false) throws -> [Variant] {
-    let variants = op.variants(site)
+    let variants = op.offers(site)
     let fitting = variants.filter { $0.misfit(op, site) == nil }
     guard let first = fitting.first else {
       throw BenchError("\(device.snapshot.name) cannot run this: \(variants[0].misfit(op, site) ?? "")")

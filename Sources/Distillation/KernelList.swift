@@ -77,7 +77,7 @@ package struct KernelList {
   private mutating func add(_ op: any Op, _ inputs: [TensorType], _ outputs: [TensorType]) {
     // All that the tuner may choose from.
     let site = LaunchSite(inputs: inputs, outputs: outputs, traits: traits)
-    let fitting = op.variants(site).filter { $0.misfit(op, site) == nil }
+    let fitting = op.offers(site).filter { $0.misfit(op, site) == nil }
     if fitting.isEmpty, let misfit = Choices.defaults.launch(op, site).misfit { misfits.append(misfit) }
     for dispatch in fitting.flatMap(\.launch.dispatches) {
       let key = Key(name: dispatch.source.name, constants: dispatch.constants)

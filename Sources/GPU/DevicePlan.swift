@@ -50,12 +50,8 @@ package struct DevicePlan: Sendable, Hashable {
       throw .unsuitableDevice(
         name: device.name, reason: "Vulkan 1.2 is needed, the driver has \(device.version[0]).\(device.version[1])")
     }
-    if let refusal = quirks.refusal { throw .unsuitableDevice(name: device.name, reason: refusal) }
     guard device.timelineSemaphore else {
       throw .unsuitableDevice(name: device.name, reason: "no timeline semaphores")
-    }
-    guard device.subgroups.shufflesInCompute else {
-      throw .unsuitableDevice(name: device.name, reason: "no subgroup shuffle in compute shaders")
     }
     for format in [TexelFormat.rgba32f, .r32f, .r32ui] where !device.uniformTexelFormats.contains(format) {
       throw .unsuitableDevice(name: device.name, reason: "no uniform texel buffers of format \(format)")
@@ -75,7 +71,8 @@ package struct DevicePlan: Sendable, Hashable {
     queueFamily = family
     robustBufferAccess = device.robustBufferAccess
     hasTimestamps = quirks.hasTimestamps && device.queueFamilies[family].timestampBits > 0
-    if let choices = device.subgroups.choices {
+    let shuffles = quirks.shuffles && device.subgroups.shufflesInCompute
+    if shuffles, let choices = device.subgroups.choices {
       let wanted = quirks.subgroupSize ?? device.subgroups.size
       requiredSubgroupSize = min(max(wanted, choices.lowerBound), choices.upperBound)
     } else {
@@ -91,10 +88,12 @@ package struct DevicePlan: Sendable, Hashable {
     ]
     extensions = optional.filter(device.extensions.contains)
     traits = DeviceTraits(
-      subgroupSize: requiredSubgroupSize ?? device.subgroups.size, isSoftware: device.kind == .cpu,
+      subgroupSize: shuffles ? requiredSubgroupSize ?? device.subgroups.size : 1,
+      isSoftware: device.kind == .cpu,
       hasLargeRegisterFile: !isGCN,
       hasInt64: device.shaderInt64, keepsLongLoops: device.keepsLongLoops,
-      maxTexelBufferElements: device.limits.texelBufferElements, sharedMemoryBytes: device.limits.sharedMemoryBytes,
+      maxTexelBufferElements: device.limits.texelBufferElements, maxStorageBuffers: device.limits.storageBuffers,
+      sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,
       maxPushConstantBytes: device.limits.pushConstantBytes, maxStorageBufferRange: device.limits.storageBufferRange,
       maxGroups: device.limits.groups, maxWorkgroupSize: device.limits.workgroupSize)

@@ -57,6 +57,8 @@ package struct DeviceSnapshot: Sendable, Hashable {
     package var pushConstantBytes = 128
     package var storageBufferRange = 1 << 27
     package var texelBufferElements = 65_536
+    /// That a compute shader may bind.
+    package var storageBuffers = 16
     package var allocationBytes = 1 << 30
     /// Nanoseconds per timestamp tick.
     package var timestampPeriod = 1.0
@@ -261,6 +263,7 @@ extension DeviceSnapshot.Limits {
     pushConstantBytes = Int(limits.maxPushConstantsSize)
     storageBufferRange = Int(limits.maxStorageBufferRange)
     texelBufferElements = Int(limits.maxTexelBufferElements)
+    storageBuffers = Int(min(limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers))
     timestampPeriod = Double(limits.timestampPeriod)
   }
 }

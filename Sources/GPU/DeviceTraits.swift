@@ -1,6 +1,7 @@
 /// The facts about a device that ops may base a launch on. A plain value, so launches are tested without a device.
 package struct DeviceTraits: Sendable, Hashable {
-  /// Invocations per subgroup that `subgroupShuffle` reaches (lavapipe 8, SwiftShader 4, NVIDIA 32, AMD 32 or 64).
+  /// Invocations per subgroup that `subgroupShuffle` reaches (lavapipe 8, SwiftShader 4, NVIDIA 32, AMD 32 or 64); 1 where compute
+  /// shaders cannot shuffle.
   package var subgroupSize: Int
   /// True for a CPU driver: wide register tiles and texel-buffer reads win there, shared memory loses (docs/performance.md).
   package var isSoftware: Bool
@@ -12,6 +13,8 @@ package struct DeviceTraits: Sendable, Hashable {
   /// (docs/matmul.md); no other was measured, so AVX-512 decides, which tells these apart.
   package var keepsLongLoops: Bool
   package var maxTexelBufferElements: Int
+  /// That a kernel may bind.
+  package var maxStorageBuffers: Int
   package var sharedMemoryBytes: Int
   package var maxWorkgroupInvocations: Int
   package var maxPushConstantBytes: Int
@@ -23,7 +26,7 @@ package struct DeviceTraits: Sendable, Hashable {
 
   package init(
     subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true, hasInt64: Bool = true,
-    keepsLongLoops: Bool = true, maxTexelBufferElements: Int = 1 << 27,
+    keepsLongLoops: Bool = true, maxTexelBufferElements: Int = 1 << 27, maxStorageBuffers: Int = 16,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
     maxStorageBufferRange: Int = 1 << 27, maxGroups: [Int] = [guaranteedGroups, guaranteedGroups, guaranteedGroups],
     maxWorkgroupSize: [Int] = [1024, 1024, 64]
@@ -34,6 +37,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.hasInt64 = hasInt64
     self.keepsLongLoops = keepsLongLoops
     self.maxTexelBufferElements = maxTexelBufferElements
+    self.maxStorageBuffers = maxStorageBuffers
     self.sharedMemoryBytes = sharedMemoryBytes
     self.maxWorkgroupInvocations = maxWorkgroupInvocations
     self.maxPushConstantBytes = maxPushConstantBytes

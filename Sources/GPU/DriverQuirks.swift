@@ -2,8 +2,8 @@ import CVulkan
 
 /// What drivers get wrong or do slowly and no query reports. One row per fact; later rows win.
 struct DriverQuirks: Sendable, Hashable {
-  /// Why the engine must not run there.
-  var refusal: String?
+  /// Whether what it says of subgroup shuffles holds.
+  var shuffles = true
   /// The subgroup size to ask for instead of the driver's default.
   var subgroupSize: Int?
   var hasTimestamps = true
@@ -29,7 +29,7 @@ struct DriverQuirks: Sendable, Hashable {
   private static let table: [Row] = [
     // Subgroup shuffles between the halves of a 64-wide wave return wrong lanes.
     Row(driver: VK_DRIVER_ID_MOLTENVK, vendor: amd) {
-      $0.refusal = "MoltenVK's subgroup shuffles are wrong on AMD GPUs; use another driver or device"
+      $0.shuffles = false
     },
     // The default of 32 is two or four hardware threads in one: register tiles spill.
     Row(driver: VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA) { $0.subgroupSize = 16 },

@@ -13,6 +13,15 @@ package enum TexelFormat: Sendable, Hashable, CaseIterable {
     }
   }
 
+  /// The 32-bit numbers of a texel; nil where its components are smaller.
+  package var words: Int? {
+    switch self {
+    case .rgba32f, .rgba32ui: 4
+    case .r32f, .r32ui, .r32i: 1
+    case .rgba16f, .rgba8ui, .r8ui: nil
+    }
+  }
+
   var vulkan: VkFormat {
     switch self {
     case .rgba32f: VK_FORMAT_R32G32B32A32_SFLOAT

@@ -15,10 +15,10 @@ package struct Choices: Sendable, Hashable {
   /// The variant to run: the chosen one, or the first where nothing was chosen or what was chosen is not offered any more.
   /// One that does not fit the device gives way to the first that does; where none does, `misfit` says so.
   package func launch(_ op: any Op, _ site: LaunchSite) -> (launch: Launch, misfit: String?) {
-    let first = op.launch(site)
+    let first = op.launch(site).formed(for: site, colocation: op.colocated)
     let misfit = first.misfit(at: site, colocation: op.colocated)
     guard !names.isEmpty || misfit != nil else { return (first, nil) }
-    let variants = op.variants(site)
+    let variants = op.offers(site)
     if let name = names.isEmpty ? nil : names[Self.key(op, site.inputs)],
       let chosen = variants.first(where: { $0.name == name }), chosen.misfit(op, site) == nil
     {

@@ -5,7 +5,7 @@ import Kernels
 package struct LaunchSite: Sendable {
   package let inputs: [TensorType]
   package let outputs: [TensorType]
-  package let traits: DeviceTraits
+  package var traits: DeviceTraits
 
   package init(inputs: [TensorType], outputs: [TensorType], traits: DeviceTraits) {
     self.inputs = inputs
@@ -58,6 +58,21 @@ package struct Dispatch: Sendable {
     self.source = source
     self.constants = constants.entries
     self.push = withUnsafeBytes(of: push) { Array($0.prefix(source.pushConstantBytes)) }
+    self.operands = operands
+    self.groups = groups
+  }
+
+  /// The same work of another form of the kernel.
+  func with(_ source: KernelSource, _ operands: [Operand]) -> Dispatch {
+    Dispatch(source: source, constants: constants, push: push, operands: operands, groups: groups)
+  }
+
+  private init(
+    source: KernelSource, constants: [SpecializationEntry], push: [UInt8], operands: [Operand], groups: GroupCount
+  ) {
+    self.source = source
+    self.constants = constants
+    self.push = push
     self.operands = operands
     self.groups = groups
   }
@@ -120,6 +135,7 @@ package struct Operand: Sendable, Hashable {
   package func texels(_ format: TexelFormat) -> Operand { Operand(place, format, bytes: bytes) }
   /// A range of the tensor's bytes that starts at a multiple of 256, as devices may demand of what is bound.
   package func part(_ bytes: Range<Int>) -> Operand { Operand(place, format, bytes: bytes) }
+  var asBuffer: Operand { Operand(place, bytes: bytes) }
   func moved(to place: Place) -> Operand { Operand(place, format, bytes: bytes) }
   /// RGBA32F where rows of `extent` elements are whole vectors, else R32F; kernels take the matching `ALIGNED` constant.
   package func texels(rowsOf extent: Int) -> Operand { texels(extent % 4 == 0 ? .rgba32f : .r32f) }

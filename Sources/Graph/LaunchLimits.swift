@@ -16,15 +16,7 @@ extension Launch {
   /// The first operand that is larger than the device lets a binding be.
   private func misfit(_ dispatch: Dispatch, at site: LaunchSite, _ colocation: Colocation?) -> String? {
     for (operand, binding) in zip(dispatch.operands, dispatch.source.bindings) {
-      let whole =
-        switch operand.place {
-        case .input(let i): site.inputs[i].bytes
-        case .output(let i): site.outputs[i].bytes
-        case .scratch(let i): scratch[i].bytes
-        case .colocated: colocation?.bytes ?? 0
-        case .unused: 0
-        }
-      let bytes = operand.bytes?.count ?? whole
+      let bytes = bytes(of: operand, at: site, colocation)
       let (asked, limit, name) =
         operand.format.map { (bytes / $0.bytes, site.traits.maxTexelBufferElements, "texels (maxTexelBufferElements)") }
         ?? (bytes, site.traits.maxStorageBufferRange, "bytes (maxStorageBufferRange)")
@@ -57,6 +49,10 @@ extension Dispatch {
     }
     if let shared = facts.sharedBytes(constants), shared > traits.sharedMemoryBytes {
       return "takes \(shared) bytes of shared memory, the device has \(traits.sharedMemoryBytes)"
+    }
+    let buffers = source.bindings.count { $0.kind == .storageBuffer }
+    if buffers > traits.maxStorageBuffers {
+      return "binds \(buffers) storage buffers, the device allows \(traits.maxStorageBuffers)"
     }
     if push.count > traits.maxPushConstantBytes {
       return "takes \(push.count) bytes of push constants, the device allows \(traits.maxPushConstantBytes)"

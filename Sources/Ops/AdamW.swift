@@ -28,22 +28,11 @@ package struct AdamW: Op {
   package static let chunk = Parameter.alignment
 
   package var mutates: [Int] { [0, 1, 2, 3] }
-  package var colocated: Colocation? { Colocation(first: 6, offsets: offsets.map { 4 * $0 }, bytes: 4 * count) }
+  package var colocated: Colocation? { gradients.colocated }
+  private var gradients: BlockGradients { BlockGradients(count: count, offsets: offsets, tensors: 3) }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
-    let block = TensorType([count])
-    guard inputs.count == 6 + offsets.count, count > 0, count % Self.chunk == 0 else {
-      throw mismatch(inputs, "six tensors and \(offsets.count) gradients; \(count) elements, a multiple of 64")
-    }
-    let expected = [
-      block, block, block, TensorType([4], .u32), TensorType([count / Self.chunk], .u32), TensorType([8], .u32),
-    ]
-    guard Array(inputs.prefix(6)) == expected else { throw mismatch(inputs, "block tensors are \(expected)") }
-    for (offset, gradient) in zip(offsets, inputs.dropFirst(6)) {
-      guard gradient.dtype == .f32, offset % Self.chunk == 0, offset + gradient.count <= count else {
-        throw mismatch(inputs, "gradient \(gradient) at element \(offset) of \(count)")
-      }
-    }
+    if let reason = gradients.misfit(inputs) { throw mismatch(inputs, reason) }
     return [TensorType([1])]
   }
 
@@ -70,11 +59,14 @@ package struct AdamW: Op {
   package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {
     let table = AdamW.table(
       count: count, offsets: offsets, counts: inputs.dropFirst(6).map(\.count), decays: offsets.map { _ in true })
-    let step: [Float] = [1e-2, 0.19, 0.001999]  // learning rate and corrections at step 2
-    let state = [2] + step.map { Double($0.bitPattern) } + [0, 0, 0, 0]
-    return [.normal(1), .normal(0.1), .uniform(0, 0.1), .values([0, 0, 0, 0]), .values(table.data), .values(state)]
+    return [
+      .normal(1), .normal(0.1), .uniform(0, 0.1), .values([0, 0, 0, 0]), .values(table.data), .values(Self.state),
+    ]
       + offsets.map { _ in .normal(1) }
   }
+
+  /// Step 2: learning rate and corrections.
+  private static let state = [2] + ([1e-2, 0.19, 0.001999] as [Float]).map { Double($0.bitPattern) } + [0, 0, 0, 0]
 
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] {
     var (p, m, v, status) = (inputs[0], inputs[1], inputs[2], inputs[3])
@@ -117,26 +109,12 @@ package struct AdamW: Op {
       _ name: String, maxNorm: Double? = nil, gradient: OpCase.Fill = .normal(1), halted: Bool = false,
       _ shapes: [Shape]
     ) -> OpCase {
-      var offsets: [Int] = []
-      var count = chunk  // a gap in front
-      for shape in shapes {
-        offsets.append(count)
-        count += (shape.count + chunk - 1) / chunk * chunk
-      }
-      count += chunk
-      let table = AdamW.table(
-        count: count, offsets: offsets, counts: shapes.map(\.count), decays: shapes.map { $0.rank > 1 })
-      let step: [Float] = [1e-2, 0.19, 0.001999]  // learning rate and corrections at step 2
-      let block: Shape = [count]
-      var inputs: [OpCase.Input] = [
-        .init(block), .init(block, .f32, .normal(0.1)), .init(block, .f32, .uniform(0, 0.1)),
-      ]
-      inputs.append(.init([4], .u32, .values([halted ? 1 : 0, 0, 0, 0])))
-      inputs.append(.init(table.shape, .u32, .values(table.data)))
-      inputs.append(.init([8], .u32, .values([2] + step.map { Double($0.bitPattern) } + [0, 0, 0, 0])))
-      inputs += shapes.map { OpCase.Input($0, .f32, gradient) }
+      let block = BlockGradients(placing: shapes, tensors: 3)
       let op = AdamW(
-        beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.05, maxNorm: maxNorm, count: count, offsets: offsets)
+        beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.05, maxNorm: maxNorm, count: block.count,
+        offsets: block.offsets)
+      let inputs = block.inputs(
+        [.normal(1), .normal(0.1), .uniform(0, 0.1)], halted: halted, state: state, gradient: gradient, shapes)
       return OpCase(name, op, inputs, checksGradient: false)
     }
     return [

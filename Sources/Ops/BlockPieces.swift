@@ -25,7 +25,7 @@ struct BlockPieces {
   /// - Parameter count: elements of the block, a multiple of 64.
   init(_ count: Int, _ traits: DeviceTraits) {
     cluster = traits.cluster
-    let bindable = min(traits.maxStorageBufferRange, 16 * traits.maxTexelBufferElements) / 4
+    let bindable = traits.maxStorageBufferRange / 4
     // Whole pieces of the table start at multiples of 256 bytes, too.
     let longest = max(1, bindable / (64 * AdamW.chunk)) * 64 * AdamW.chunk
     var pieces: [Piece] = []

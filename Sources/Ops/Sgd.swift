@@ -17,20 +17,11 @@ package struct Sgd: Op {
   let offsets: [Int]
 
   package var mutates: [Int] { [0, 1, 2] }
-  package var colocated: Colocation? { Colocation(first: 5, offsets: offsets.map { 4 * $0 }, bytes: 4 * count) }
+  package var colocated: Colocation? { gradients.colocated }
+  private var gradients: BlockGradients { BlockGradients(count: count, offsets: offsets, tensors: 2) }
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
-    let block = TensorType([count])
-    let expected = [
-      block, block, TensorType([4], .u32), TensorType([count / AdamW.chunk], .u32), TensorType([8], .u32),
-    ]
-    guard count > 0, count % AdamW.chunk == 0, inputs.count == 5 + offsets.count, Array(inputs.prefix(5)) == expected
-    else { throw mismatch(inputs, "block tensors are \(expected), and there are \(offsets.count) gradients") }
-    for (offset, gradient) in zip(offsets, inputs.dropFirst(5)) {
-      guard gradient.dtype == .f32, offset % AdamW.chunk == 0, offset + gradient.count <= count else {
-        throw mismatch(inputs, "gradient \(gradient) at element \(offset) of \(count)")
-      }
-    }
+    if let reason = gradients.misfit(inputs) { throw mismatch(inputs, reason) }
     return [TensorType([1])]
   }
 
@@ -81,22 +72,12 @@ package struct Sgd: Op {
 
   package static let cases: [OpCase] = {
     func test(_ name: String, gradient: OpCase.Fill = .normal(1), halted: Bool = false, _ shapes: [Shape]) -> OpCase {
-      var offsets: [Int] = []
-      var count = AdamW.chunk  // a gap in front
-      for shape in shapes {
-        offsets.append(count)
-        count += (shape.count + AdamW.chunk - 1) / AdamW.chunk * AdamW.chunk
-      }
-      let table = AdamW.table(
-        count: count, offsets: offsets, counts: shapes.map(\.count), decays: shapes.map { $0.rank > 1 })
-      let inputs: [OpCase.Input] =
-        [
-          .init([count]), .init([count], .f32, .normal(0.1)),
-          .init([4], .u32, .values([halted ? 1 : 0, 0, 0, 0])), .init(table.shape, .u32, .values(table.data)),
-          .init([8], .u32, .values(state)),
-        ] + shapes.map { OpCase.Input($0, .f32, gradient) }
+      let block = BlockGradients(placing: shapes, tensors: 2)
+      let inputs = block.inputs(
+        [.normal(1), .normal(0.1)], halted: halted, state: state, gradient: gradient, shapes)
       return OpCase(
-        name, Sgd(momentum: 0.9, weightDecay: 0.05, count: count, offsets: offsets), inputs, checksGradient: false)
+        name, Sgd(momentum: 0.9, weightDecay: 0.05, count: block.count, offsets: block.offsets), inputs,
+        checksGradient: false)
     }
     return [
       test("one element", [[1]]),

@@ -19,6 +19,13 @@ package struct ShaderModule {
   package let words: [UInt32]
   package let spirv: SPIRV
 
+  package init(path: String, text: String, words: [UInt32]) {
+    self.path = path
+    self.text = text
+    self.words = words
+    spirv = SPIRV(words: words)
+  }
+
   /// An error at the first line that mentions `symbol`.
   package func error(_ message: String, at symbol: String = "") -> ShaderError {
     let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
@@ -88,8 +95,7 @@ package final class GLSLCompiler {
       throw ShaderError(message.isEmpty ? "\(path):1: error: shaderc gave no reason" : message.trimmed)
     }
     let spirv = UnsafeRawBufferPointer(start: bytes, count: shaderc_result_get_length(result))
-    let words = Array(spirv.bindMemory(to: UInt32.self))
-    return ShaderModule(path: path, text: text, words: words, spirv: SPIRV(words: words))
+    return ShaderModule(path: path, text: text, words: Array(spirv.bindMemory(to: UInt32.self)))
   }
 }
 

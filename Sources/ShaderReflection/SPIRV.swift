@@ -26,6 +26,7 @@ package struct SPIRV: Sendable {
 
   package enum Decoration: UInt32, Sendable {
     case specID = 1
+    case block = 2
     case arrayStride = 6
     case builtIn = 11
     case nonWritable = 24

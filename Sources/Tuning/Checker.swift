@@ -69,7 +69,7 @@ struct Checker {
       let types = opCase.inputs.map(\.type)
       guard let outputs = try? opCase.op.infer(types) else { continue }
       let small = LaunchSite(inputs: types, outputs: outputs, traits: site.site.traits)
-      let same = opCase.op.variants(small).first { $0.name == variant.name && $0.misfit(opCase.op, small) == nil }
+      let same = opCase.op.offers(small).first { $0.name == variant.name && $0.misfit(opCase.op, small) == nil }
       guard let launch = same?.launch, mayRunReference(of: opCase.op, small) else { continue }
       let rank = kernels(launch) == kernels(variant.launch) ? 0 : "\(opCase.op)" == "\(site.op)" ? 1 : 2
       found.append((rank, opCase, launch))

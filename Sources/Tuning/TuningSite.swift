@@ -25,7 +25,7 @@ package struct TuningSite: Sendable {
         if sites[key] != nil {
           sites[key]?.weight += weight
         } else {
-          let variants = node.op.variants(site)
+          let variants = node.op.offers(site)
           guard variants.count > 1 else { continue }
           sites[key] = TuningSite(
             key: key, op: node.op, site: site, variants: variants, fingerprint: fingerprint(node.op, variants),

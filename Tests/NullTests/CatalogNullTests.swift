@@ -6,10 +6,11 @@ import Testing
 
 /// What can be said of the catalog without a device.
 struct CatalogNullTests {
-  /// Devices that launches differ on: lavapipe, SwiftShader, NVIDIA, AMD.
+  /// Devices that launches differ on: lavapipe, SwiftShader, NVIDIA, AMD, and one without shuffles.
   static let traits = [
     DeviceTraits(subgroupSize: 8, isSoftware: true), DeviceTraits(subgroupSize: 4, isSoftware: true),
     DeviceTraits(subgroupSize: 32, isSoftware: false), DeviceTraits(subgroupSize: 64, isSoftware: false),
+    DeviceTraits(subgroupSize: 1, isSoftware: false),
   ]
 
   struct Launched {
@@ -50,22 +51,43 @@ struct CatalogNullTests {
   @Test func variantsHaveUniqueNamesAndTheFirstIsTheDefault() throws {
     func dump(_ launch: Launch) -> String { launch.dispatches.map { "\($0)" }.joined() + "\(launch.scratch)" }
     for (opCase, site) in try catalog.flatMap({ try Self.sites(of: $0) }) {
-      let variants = opCase.op.variants(site)
+      let variants = opCase.op.offers(site)
       let label: Comment = "\(opCase.op.name) \(opCase.name), \(site.traits)"
       #expect(Set(variants.map(\.name)).count == variants.count, label)
       let first = try #require(variants.first, label)
-      #expect(dump(first.launch) == dump(opCase.op.launch(site)), label)
+      #expect(dump(first.launch) == dump(opCase.op.launch(site).formed(for: site)), label)
     }
   }
 
-  /// Something runs with the shared memory that every Vulkan device has.
+  /// Something runs with the shared memory that every Vulkan device has, and where no texel view is large enough.
   @Test func aVariantFitsEveryDevice() throws {
     for (opCase, site) in try catalog.flatMap({ try Self.sites(of: $0) }) {
       var traits = site.traits
       traits.sharedMemoryBytes = 16_384
+      traits.maxTexelBufferElements = 0
       let small = LaunchSite(inputs: site.inputs, outputs: site.outputs, traits: traits)
-      let misfits = opCase.op.variants(small).map { $0.misfit(opCase.op, small) }
+      let misfits = opCase.op.offers(small).map { $0.misfit(opCase.op, small) }
       #expect(misfits.contains(nil), "\(opCase.op.name) \(opCase.name): \(misfits)")
+    }
+  }
+
+  /// What is offered where no texel view is large enough, and on hardware the second way to read, views no texels.
+  @Test func buffersTakeThePlaceOfTexels() throws {
+    func viewsTexels(_ variant: Variant) -> Bool {
+      variant.launch.dispatches.contains { $0.operands.contains { $0.format != nil } }
+    }
+    for op in catalog {
+      for (opCase, site) in try Self.sites(of: op).prefix(Self.traits.count) {
+        let label: Comment = "\(opCase.op.name) \(opCase.name), \(site.traits)"
+        let fromBuffers = opCase.op.offers(site).filter { $0.name.hasSuffix(", buffers") }
+        #expect(
+          fromBuffers.isEmpty == (site.traits.isSoftware || !opCase.op.variants(site).contains(where: viewsTexels)),
+          label)
+        #expect(!fromBuffers.contains(where: viewsTexels), label)
+        var small = site
+        small.traits.maxTexelBufferElements = 0
+        #expect(!opCase.op.offers(small).contains(where: viewsTexels), label)
+      }
     }
   }
 

@@ -44,12 +44,19 @@ import Testing
   @Test func missingFeaturesAreNamed() {
     expectRefusal("Vulkan 1.2 is needed, the driver has 1.1") { $0.version = [1, 1] }
     expectRefusal("no timeline semaphores") { $0.timelineSemaphore = false }
-    expectRefusal("no subgroup shuffle in compute shaders") { $0.subgroups.shufflesInCompute = false }
     expectRefusal("no uniform texel buffers of format r32ui") { $0.uniformTexelFormats.remove(.r32ui) }
     expectRefusal("no compute queue") { $0.queueFamilies = [.init(graphics: true, compute: false)] }
-    expectRefusal("MoltenVK's subgroup shuffles are wrong on AMD GPUs; use another driver or device") {
-      $0.driverID = 14
-      $0.vendorID = 0x1002
+  }
+
+  /// A device whose lanes cannot exchange values has subgroups of one, and asks for no size.
+  @Test func withoutShufflesEveryLaneIsAlone() throws {
+    var plain = device("plain", .discrete)
+    plain.subgroups = .init(size: 32, choices: 16...64, shufflesInCompute: false)
+    var moltenVK = device("MoltenVK", .discrete)
+    (moltenVK.driverID, moltenVK.vendorID) = (14, 0x1002)  // AMD behind it: its shuffles reach wrong lanes
+    for snapshot in [plain, moltenVK] {
+      let plan = try DevicePlan(choosing: nil, from: [snapshot])
+      #expect(plan.traits.subgroupSize == 1 && plan.requiredSubgroupSize == nil, "\(snapshot.name)")
     }
   }
 

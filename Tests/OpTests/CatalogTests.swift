@@ -12,18 +12,54 @@ struct CatalogTests {
   @Test(arguments: CatalogCase.all)
   func forward(_ test: CatalogCase) throws {
     let device = try TestDevice.shared.get()
-    try check(test, try test.variants(for: device.traits), on: device)
+    try check(test, test.variants(at: test.site(device.traits)), on: device)
   }
 
   /// What an op launches on the other kind of device, software or hardware, must be right too, and runs here as well.
   @Test(arguments: CatalogCase.all)
   func otherKindOfDevice(_ test: CatalogCase) throws {
     let device = try TestDevice.shared.get()
-    var traits = device.traits
-    traits.isSoftware.toggle()
-    func kernels(_ launch: Launch) -> [String] { launch.dispatches.map { "\($0.source.name) \($0.constants)" } }
-    let here = Set(try test.variants(for: device.traits).map { kernels($0.launch) })
-    try check(test, try test.variants(for: traits).filter { !here.contains(kernels($0.launch)) }, on: device)
+    var site = try test.site(device.traits)
+    let here = Set(test.variants(at: site).map { kernels($0.launch) })
+    site.traits.isSoftware.toggle()
+    let others = test.opCase.op.variants(site).filter { $0.misfit(test.opCase.op, site) == nil }
+    try check(test, others.filter { !here.contains(kernels($0.launch)) }, on: device)
+  }
+
+  /// So must what runs where a device takes no texel view as large as an operand.
+  @Test(arguments: CatalogCase.all)
+  func deviceWithoutTexelBuffers(_ test: CatalogCase) throws {
+    let device = try TestDevice.shared.get()
+    var site = try test.site(device.traits)
+    let usual = try #require(test.variants(at: site).first)
+    site.traits.maxTexelBufferElements = 0
+    let variant = try #require(test.variants(at: site).first)
+    guard kernels(variant.launch) != kernels(usual.launch) else { return }
+    try check(test, [variant], on: device)
+    // Compilers of GPUs may contract operations in other places; these do not.
+    guard device.traits.isSoftware, variant.name == usual.name else { return }
+    var random = test.random
+    let inputs = test.inputs(&random)
+    let results = try [usual, variant].map {
+      try GuardedRun(test.opCase.op, $0.launch, inputs, on: device, poison: 0x7fc0_0bad).results
+    }
+    let isSame = results[0] == results[1]
+    #expect(isSame, "other bits from buffers")
+  }
+
+  /// And what such a GPU runs whose lanes cannot exchange values. The first case of each op: lone lanes take long to compile.
+  @Test(arguments: CatalogCase.firsts)
+  func deviceWithoutShuffles(_ test: CatalogCase) throws {
+    let device = try TestDevice.shared.get()
+    var site = try test.site(device.traits)
+    site.traits.isSoftware = false
+    site.traits.maxTexelBufferElements = 0
+    site.traits.subgroupSize = 1
+    try check(test, [try #require(test.variants(at: site).first)], on: device)
+  }
+
+  private func kernels(_ launch: Launch) -> [String] {
+    launch.dispatches.map { "\($0.source.name) \($0.constants)" }
   }
 
   private func check(_ test: CatalogCase, _ variants: [Variant], on device: Device) throws {

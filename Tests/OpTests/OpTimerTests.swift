@@ -19,7 +19,7 @@ struct OpTimerTests {
       let made = OpCase("", opCase.op, zip(types, fills).map { OpCase.Input($0.shape, $0.dtype, $1) })
       let tensors = try OpTensors(made, on: device, copies: 2)
       let expected = opCase.op.reference(tensors.inputs)
-      for variant in opCase.op.variants(tensors.site) {
+      for variant in opCase.op.offers(tensors.site) {
         var timer = try OpTimer(variant.launch, on: tensors)
         let timings = try timer.measure(samples: 2, seconds: 0)
         #expect(timings.device.count == 2 && timings.min > 0 && timings.median >= timings.min)

@@ -18,13 +18,19 @@ struct CatalogCase: Sendable, CustomTestStringConvertible {
     }
   }()
 
+  /// The first case of each op.
+  static let firsts = Dictionary(grouping: all, by: \.op).values.compactMap(\.first).sorted { $0.op < $1.op }
+
   static let differentiable = all.filter(\.opCase.checksGradient)
 
-  /// The variants that a device may run.
-  func variants(for traits: DeviceTraits) throws -> [Variant] {
+  func site(_ traits: DeviceTraits) throws -> LaunchSite {
     let types = opCase.inputs.map(\.type)
-    let site = LaunchSite(inputs: types, outputs: try opCase.op.infer(types), traits: traits)
-    return opCase.op.variants(site).filter { $0.misfit(opCase.op, site) == nil }
+    return LaunchSite(inputs: types, outputs: try opCase.op.infer(types), traits: traits)
+  }
+
+  /// The variants that the site's device may run.
+  func variants(at site: LaunchSite) -> [Variant] {
+    opCase.op.offers(site).filter { $0.misfit(opCase.op, site) == nil }
   }
 
   /// The generator of this case's numbers: the same in every run, another one for every case.

@@ -1,4 +1,5 @@
 import ShaderCompiler
+import ShaderReflection
 import Testing
 
 @testable import shadergen
@@ -21,6 +22,40 @@ import Testing
         "3 texels uniformTexelBuffer read", "4 sampled uniformTexelBuffer read",
         "5 loaded storageTexelBuffer read", "6 both storageTexelBuffer readWrite",
       ])
+  }
+
+  /// A module that reads buffers, or whose invocations are alone, is the same to its caller but for the kind of the bindings.
+  @Test func formsKeepTheInterface() throws {
+    let module = try GLSLCompiler().compile(
+      """
+      #version 450
+      #extension GL_KHR_shader_subgroup_shuffle : require
+      layout(local_size_x = 64) in;
+      layout(constant_id = 3) const uint STEP = 2;
+      layout(binding = 0) uniform textureBuffer x;
+      layout(binding = 1) uniform utextureBuffer n;
+      layout(binding = 2, rgba32f) uniform readonly restrict imageBuffer z;
+      layout(binding = 3) writeonly buffer Y { vec4 y[]; };
+      layout(push_constant) uniform Push { uint count; };
+      vec4 twice(textureBuffer source, int i) { return 2.0 * texelFetch(source, i); }
+      vec4 next(textureBuffer source, int i) { return twice(source, i + 1); }
+      void main() {
+        int i = int(gl_LocalInvocationIndex + gl_SubgroupID * gl_SubgroupSize);
+        y[i] = next(x, i) + imageLoad(z, i) * subgroupShuffleXor(float(texelFetch(n, i).x), 1);
+      }
+      """, path: "forms.comp")
+    let interface = try ShaderInterface(of: module)
+    let lone = SPIRV.withLoneInvocations(module.words)
+    let both = SPIRV.readingBuffers(lone, components: [0: 1, 1: 1, 2: 4])
+    let form = ShaderModule(path: "form", text: "", words: both)
+    let changed = try ShaderInterface(of: form)
+    #expect(changed.bindings.map(\.name) == interface.bindings.map(\.name))
+    #expect(changed.bindings.map(\.access) == interface.bindings.map(\.access))
+    #expect(changed.bindings.allSatisfy { $0.kind == .storageBuffer })
+    #expect(changed.push == interface.push && changed.constants == interface.constants)
+    #expect(form.spirv.workgroupSize([:]) == [64, 1, 1])
+    // Shader; neither of groups, nor of texel buffers.
+    #expect(module.spirv.capabilities == [1, 46, 47, 61, 65] && form.spirv.capabilities == [1])
   }
 
   @Test func pushMembersMirrorSwiftsLayout() throws {
