@@ -60,6 +60,20 @@ struct GoldenTests {
     #expect(report.passes, "\(report.text)")
   }
 
+  /// So does a GPU with the least there is: texel views that hold next to nothing, and lanes that cannot exchange values.
+  @Test(arguments: ["shared_03_vmoe_idx1", "shared_05_nac_mediator", "shared_07_adamw_deep_filter_clip1"])
+  func agreesOnTheLeastDevice(_ name: String) throws {
+    let instance = try Instance(validation: TestDevice.validates) { Issue.record("validation: \($0)") }
+    var snapshot = try DevicePlan(choosing: TestDevice.name, from: instance.snapshots()).snapshot
+    snapshot.kind = .discrete
+    snapshot.limits.texelBufferElements = 4
+    snapshot.subgroups.shufflesInCompute = false
+    let device = try Device(plan: DevicePlan(choosing: nil, from: [snapshot]), instance: instance)
+    try #require(device.traits.subgroupSize == 1 && !device.traits.isSoftware)
+    let report = try Verifier(device: device).verify(Golden.path(name))
+    #expect(report.passes, "\(report.text)")
+  }
+
   /// One number of one tensor, moved by a little more than its tolerance, fails its case and no other tensor.
   @Test(arguments: [
     ("shared_01_vit", "out.prefix_end2", 2e-4), ("shared_01_vit", "out.loss_ls0.1", 3e-5),
