@@ -5,14 +5,14 @@ extension Op {
   /// The variants as the site's device runs them, or as near to it as they come: see `misfit`. On hardware, those that read texel
   /// buffers a second time with storage buffers: which way is faster is a matter of the device, and no compiler's figure tells.
   package func offers(_ site: LaunchSite) -> [Variant] {
-    func formed(_ variant: Variant, _ name: String, fromBuffers: Bool = false) -> Variant {
+    func formed(_ variant: Variant, _ name: String, fromBuffers: Bool) -> Variant {
       Variant(name, variant.launch.formed(for: site, colocation: colocated, fromBuffers: fromBuffers))
     }
-    let usual = variants(site).map { formed($0, $0.name) }
+    let variants = variants(site)
+    let usual = variants.map { formed($0, $0.name, fromBuffers: false) }
     guard !site.traits.isSoftware else { return usual }
-    return usual
-      + usual.filter(\.launch.viewsTexels).map { formed($0, "\($0.name), buffers", fromBuffers: true) }
-      .filter { !$0.launch.viewsTexels }
+    let fromBuffers = variants.map { formed($0, "\($0.name), buffers", fromBuffers: true) }
+    return usual + zip(usual, fromBuffers).filter { $0.launch.viewsTexels && !$1.launch.viewsTexels }.map(\.1)
   }
 }
 
@@ -56,10 +56,11 @@ extension Dispatch {
     if viewsTexels, fromBuffers || isTooLarge, operands.count <= traits.maxStorageBuffers,
       operands.allSatisfy({ $0.format == nil || $0.format?.words != nil })
     {
-      formed = formed.with(source.readingBuffers(operands.map(\.format)), operands.map(\.asBuffer))
+      formed.source = source.readingBuffers(operands.map(\.format))
+      formed.operands = operands.map(\.asBuffer)
     }
     if traits.subgroupSize == 1, KernelFacts.of(source).shuffles {
-      formed = formed.with(formed.source.withLoneInvocations, formed.operands)
+      formed.source = formed.source.withLoneInvocations
     }
     return formed
   }

@@ -39,11 +39,11 @@ package struct Variant: Sendable {
 
 /// One kernel invocation over abstract operands; memory is bound when the plan is recorded.
 package struct Dispatch: Sendable {
-  package let source: KernelSource
+  package internal(set) var source: KernelSource
   package let constants: [SpecializationEntry]
   package let push: [UInt8]
   /// One per binding of the kernel, in binding order.
-  package let operands: [Operand]
+  package internal(set) var operands: [Operand]
   package let groups: GroupCount
 
   /// - Parameter wide: takes the kernel's wide form (`ComputeKernel.wide`).
@@ -58,21 +58,6 @@ package struct Dispatch: Sendable {
     self.source = source
     self.constants = constants.entries
     self.push = withUnsafeBytes(of: push) { Array($0.prefix(source.pushConstantBytes)) }
-    self.operands = operands
-    self.groups = groups
-  }
-
-  /// The same work of another form of the kernel.
-  func with(_ source: KernelSource, _ operands: [Operand]) -> Dispatch {
-    Dispatch(source: source, constants: constants, push: push, operands: operands, groups: groups)
-  }
-
-  private init(
-    source: KernelSource, constants: [SpecializationEntry], push: [UInt8], operands: [Operand], groups: GroupCount
-  ) {
-    self.source = source
-    self.constants = constants
-    self.push = push
     self.operands = operands
     self.groups = groups
   }

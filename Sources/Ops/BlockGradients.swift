@@ -10,7 +10,8 @@ struct BlockGradients {
   /// Tensors as long as the block.
   let tensors: Int
 
-  var first: Int { tensors + 3 }
+  /// The first gradient's place among the inputs.
+  private var first: Int { tensors + 3 }
   var colocated: Colocation { Colocation(first: first, offsets: offsets.map { 4 * $0 }, bytes: 4 * count) }
 
   /// Why an optimiser cannot take the inputs, or nil.
@@ -28,7 +29,11 @@ struct BlockGradients {
     }
     return nil
   }
+}
 
+// MARK: Cases
+
+extension BlockGradients {
   /// For a case with parameters of these shapes, with a gap in front and one behind; matrices decay.
   init(placing shapes: [Shape], tensors: Int) {
     var offsets: [Int] = []
@@ -38,12 +43,6 @@ struct BlockGradients {
       count += (shape.count + AdamW.chunk - 1) / AdamW.chunk * AdamW.chunk
     }
     self.init(count: count + AdamW.chunk, offsets: offsets, tensors: tensors)
-  }
-
-  init(count: Int, offsets: [Int], tensors: Int) {
-    self.count = count
-    self.offsets = offsets
-    self.tensors = tensors
   }
 
   /// The inputs of such a case.
