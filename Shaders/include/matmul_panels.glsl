@@ -8,7 +8,8 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "epilogue.glsl"
 
-layout(constant_id = 10) const int ROWS = 16;  // even; a multiple of CLUSTER
+layout(constant_id = 10) const int ROWS = 16;    // a multiple of CLUSTER and of AT_ONCE
+layout(constant_id = 12) const int AT_ONCE = 1;  // rows that a read of B serves
 const int COLUMNS = 4 * int(SPAN);       // of a lane
 const int WIDTH = COLUMNS * int(CLUSTER);
 const int A_VECTORS = ROWS / int(CLUSTER);
@@ -60,14 +61,13 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
       b_part[j] = imageLoad(b, b_at + (B_ORDER == ACROSS ? j / int(SPAN) * b_apart + j % int(SPAN) : j * b_apart));
     along_a += A_ORDER == PACKED ? ROWS : 1;
     b_at += b_step;
-    // Two rows at a time: what is read of B for a column serves both, and its sums stay in registers over the four k.
-    [[unroll]] for (int i = 0; i < ROWS; i += 2) {
-      vec4 x[2];
-      [[unroll]] for (int r = 0; r < 2; r++)
+    [[unroll]] for (int i = 0; i < ROWS; i += AT_ONCE) {
+      vec4 x[AT_ONCE];
+      [[unroll]] for (int r = 0; r < AT_ONCE; r++)
         [[unroll]] for (int t = 0; t < 4; t++)
           x[r][t] = subgroupShuffle(a_part[(i + r) / CLUSTER][t], (i + r) % CLUSTER);
       [[unroll]] for (int j = 0; j < COLUMNS; j++)
-        [[unroll]] for (int r = 0; r < 2; r++) {
+        [[unroll]] for (int r = 0; r < AT_ONCE; r++) {
           vec4 y;
           [[unroll]] for (int t = 0; t < 4; t++)
             y[t] = B_ORDER == ACROSS ? b_part[t * int(SPAN) + j / 4][j % 4] : b_part[j][t];

@@ -108,7 +108,7 @@ package struct GroupedMatmul: Op {
           constants: .init(
             local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes),
             A_ORDER: orders.left, B_ORDER: orders.right,
-            ROWS: Int32(tile.rows), GATHERED: gathered == .left,
+            ROWS: Int32(tile.rows), GATHERED: gathered == .left, AT_ONCE: tile.rowsAtOnce,
             ALIGNED_C: true, HAS_BIAS: epilogue.bias,
             STORES_PRE: epilogue.keepsPre,
             ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
@@ -152,7 +152,8 @@ package struct GroupedMatmul: Op {
         Dispatch(
           GroupedGradientKernel.self,
           constants: .init(
-            local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), ROWS: Int32(tile.rows), ALIGNED_C: true,
+            local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), ROWS: Int32(tile.rows),
+            AT_ONCE: tile.rowsAtOnce, ALIGNED_C: true,
             HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, ACTIVATION: epilogue.activation.rawValue,
             HAS_RESIDUAL: epilogue.residual),
           push: .init(M: Int32(m), N: Int32(n), K4: Int32(quads)),

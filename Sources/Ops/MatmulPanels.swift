@@ -9,12 +9,16 @@ struct PanelTile {
   let lanes: Int
   /// Eight columns per lane instead of four, the kernels' wide form.
   let wide: Bool
+  /// Rows that a read of the right operand serves: with two fewer loads, with one fewer instructions. On a core that another thread
+  /// shares (Zen 3) one is the faster, on Zen 5 two (docs/matmul.md).
+  let rowsAtOnce: Int32
 
   /// nil where the driver is no software driver, has no 64-bit integers (to lay operands out), or its subgroups do not divide the
   /// tile's rows; and where rows of C are no whole vectors, or shorter than half a tile.
   init?(rows: Int, columns: Int, traits: DeviceTraits) {
     self.rows = rows
     lanes = traits.subgroupSize
+    rowsAtOnce = traits.keepsLongLoops ? 2 : 1
     guard traits.storesWide, (4...rows).contains(lanes), rows % lanes == 0, columns % 4 == 0 else {
       return nil
     }

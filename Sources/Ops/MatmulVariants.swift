@@ -61,7 +61,7 @@ extension Matmul {
         MatmulPanelsKernel.self,
         constants: .init(
           local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), A_ORDER: orders.left,
-          B_ORDER: orders.right, ROWS: Int32(tile.rows), ALIGNED_C: true,
+          B_ORDER: orders.right, ROWS: Int32(tile.rows), AT_ONCE: tile.rowsAtOnce, ALIGNED_C: true,
           HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
           ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
         push: .init(
