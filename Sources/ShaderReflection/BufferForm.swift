@@ -14,8 +14,6 @@ extension SPIRV {
 /// A function that takes a texel buffer cannot take a part of a storage buffer in its place, which would be a pointer to memory of any
 /// binding; so there is one copy of it for each binding that it is called with.
 private struct BufferForm {
-  typealias Instruction = ModuleEditor.Instruction
-
   /// What stands for one texel buffer.
   private struct View {
     let buffer: UInt32
@@ -32,6 +30,7 @@ private struct BufferForm {
     let buffers: [UInt32]
   }
 
+  private let spirv: SPIRV
   private(set) var module: ModuleEditor
   private var imageTypes: Set<UInt32> = []
   private var imagePointers: Set<UInt32> = []
@@ -40,7 +39,10 @@ private struct BufferForm {
   private var copies: [Copy: UInt32] = [:]
   private var wanted: [(copy: Copy, id: UInt32)] = []
 
-  init(_ words: [UInt32]) { module = ModuleEditor(words) }
+  init(_ words: [UInt32]) {
+    spirv = SPIRV(words: words)
+    module = ModuleEditor(words)
+  }
 
   mutating func rewrite(_ components: [UInt32: Int]) {
     replaceBindings(components)
@@ -60,50 +62,37 @@ private struct BufferForm {
   // MARK: Declarations
 
   private mutating func replaceBindings(_ components: [UInt32: Int]) {
-    let bufferDimension: UInt32 = 5
-    var scalars: [UInt32: UInt32] = [:]  // of image types
+    var scalars: [UInt32: UInt32] = [:]  // by image type
+    for case (let id, .image(let scalar, isBuffer: true, _, _)) in spirv.types { scalars[id] = scalar }
     var pointees: [UInt32: UInt32] = [:]
-    for declaration in module.declarations {
-      let o = declaration.operands
-      switch declaration.code {
-      case .typeImage where o[2] == bufferDimension: scalars[o[0]] = o[1]
-      case .typePointer where scalars[o[2]] != nil: pointees[o[0]] = o[2]
-      default: break
-      }
-    }
+    for case (let id, .pointer(_, let image)) in spirv.types where scalars[image] != nil { pointees[id] = image }
     imageTypes = Set(scalars.keys)
     imagePointers = Set(pointees.keys)
 
-    let bindings = module.decorated(.binding)
     let sampledBuffer: UInt32 = 46
     let imageBuffer: UInt32 = 47
-    var variables: [(id: UInt32, scalar: UInt32, count: Int)] = []
-    module.declarations.removeAll { declaration in
+    module.declarations.removeAll { [imageTypes, imagePointers] declaration in
       let o = declaration.operands
-      switch declaration.code {
-      case .capability: return o[0] == sampledBuffer || o[0] == imageBuffer
-      case .typeImage: return imageTypes.contains(o[0])
-      case .typePointer: return imagePointers.contains(o[0])
-      case .variable:
-        guard let image = pointees[o[0]], let scalar = scalars[image] else { return false }
-        guard let binding = bindings[o[1]], let count = components[binding] else {
-          preconditionFailure("nothing said of a texel buffer")
-        }
-        variables.append((o[1], scalar, count))
-        return true
-      default: return false
+      return switch declaration.code {
+      case .capability: o[0] == sampledBuffer || o[0] == imageBuffer
+      case .typeImage: imageTypes.contains(o[0])
+      case .typePointer, .variable: imagePointers.contains(o[0])
+      // Declared anew where a copy needs them.
+      case .typeFunction: o.contains { imagePointers.contains($0) }
+      default: false
       }
     }
-    // Function types that mention a texel buffer are declared anew where a copy needs them.
-    let isOfImages = { [imagePointers] (declaration: Instruction) in
-      declaration.code == .typeFunction && declaration.operands.contains { imagePointers.contains($0) }
-    }
-    module.declarations.removeAll(where: isOfImages)
 
     let integer = module.declarations.first { $0.code == .typeInt && $0.operands[1] == 32 }
-    guard let integer, !variables.isEmpty else { return }
+    let buffers = spirv.variables.filter { imagePointers.contains($0.type) }
+    guard let integer, !buffers.isEmpty else { return }
     zero = module.declare(.constant, [integer.operands[0], 0], idAt: 1)
-    for variable in variables { replace(variable.id, variable.scalar, variable.count) }
+    for (id, type) in buffers {
+      guard let scalar = pointees[type].flatMap({ scalars[$0] }), let binding = spirv.decorations[id]?[.binding],
+        let count = components[binding]
+      else { preconditionFailure("nothing said of a texel buffer") }
+      replace(id, scalar, count)
+    }
   }
 
   private mutating func replace(_ variable: UInt32, _ scalar: UInt32, _ count: Int) {
@@ -124,7 +113,7 @@ private struct BufferForm {
       ] + decorations.map { Instruction(.memberDecorate, [block, 0, $0.rawValue] + $1) })
     var rest: [UInt32]?
     if count == 1 {
-      let isInteger = module.declarations.contains { $0.code == .typeInt && $0.operands[0] == scalar }
+      let isInteger = if case .scalar(.float) = spirv.types[scalar] { false } else { true }
       let none = module.declare(.constant, [scalar, 0], idAt: 1)
       let one = module.declare(.constant, [scalar, isInteger ? 1 : Float(1).bitPattern], idAt: 1)
       rest = [none, none, one]

@@ -2,10 +2,9 @@ extension SPIRV {
   /// The module as if every invocation were a subgroup of its own, for devices whose compute shaders cannot shuffle: a shuffle gives
   /// what is put in, which is right wherever clusters are of one lane.
   package static func withLoneInvocations(_ words: [UInt32]) -> [UInt32] {
-    typealias Instruction = ModuleEditor.Instruction
     var module = ModuleEditor(words)
-    let builtIns = module.decorated(.builtIn)
-    func variable(_ builtIn: UInt32) -> UInt32? { builtIns.first { $0.value == builtIn }?.key }
+    let spirv = SPIRV(words: words)
+    func variable(_ builtIn: UInt32) -> UInt32? { spirv.decorations.first { $0.value[.builtIn] == builtIn }?.key }
     let (localInvocationIndex, subgroupSize, subgroupID, subgroupInvocation): (UInt32, UInt32, UInt32, UInt32) =
       (29, 36, 40, 41)
 

@@ -71,54 +71,51 @@ package struct SPIRV: Sendable {
   private var computed: [UInt32: (opcode: UInt32, operands: [UInt32])] = [:]
 
   package init(words: [UInt32]) {
-    let function: UInt32 = 54
-    var next = 5
+    // All declarations come before the first function.
     var isDeclaration = true
-    while next < words.count {
-      let (opcode, length) = (words[next] & 0xffff, Int(words[next] >> 16))
-      guard length > 0, next + length <= words.count else { return }
-      if opcode == function { isDeclaration = false }
-      // All declarations come before the first function.
+    for instruction in Instruction.all(of: words) {
+      if instruction.code == .function { isDeclaration = false }
       if isDeclaration {
-        read(opcode: opcode, operands: Array(words[next + 1..<next + length]))
-      } else if opcode == 68 || opcode == 104 {
+        read(instruction.code, instruction.operands)
+      } else if instruction.code == .arrayLength || instruction.code == .imageQuerySize {
         asksForLengths = true
       }
-      next += length
     }
   }
 
-  private mutating func read(opcode: UInt32, operands o: [UInt32]) {
-    switch opcode {
-    case 5: names[o[0]] = string(o[1...])
-    case 6: memberNames[Member(structure: o[0], index: Int(o[1]))] = string(o[2...])
-    case 16 where o.count == 5 && o[1] == 17: localSize = o[2...].map(Int.init)
-    case 17: capabilities.insert(o[0])
-    case 71:
+  private mutating func read(_ code: Code, _ o: [UInt32]) {
+    let localSizeMode: UInt32 = 17
+    let bufferDimension: UInt32 = 5
+    switch code {
+    case .name: names[o[0]] = string(o[1...])
+    case .memberName: memberNames[Member(structure: o[0], index: Int(o[1]))] = string(o[2...])
+    case .executionMode where o.count == 5 && o[1] == localSizeMode: localSize = o[2...].map(Int.init)
+    case .capability: capabilities.insert(o[0])
+    case .decorate:
       guard let decoration = Decoration(rawValue: o[1]) else { return }
       decorations[o[0], default: [:]][decoration] = o.count > 2 ? o[2] : 0
-    case 72:
+    case .memberDecorate:
       guard let decoration = Decoration(rawValue: o[2]) else { return }
       memberDecorations[Member(structure: o[0], index: Int(o[1])), default: [:]][decoration] = o.count > 3 ? o[3] : 0
-    case 20: types[o[0]] = .scalar(.bool)
-    case 21: types[o[0]] = number(o[2] == 1 ? .int : .uint, o[1])
-    case 22: types[o[0]] = number(.float, o[1])
-    case 23: types[o[0]] = .vector(of: o[1], count: Int(o[2]))
-    case 24: types[o[0]] = .matrix(of: o[1], columns: Int(o[2]))
-    case 25: types[o[0]] = .image(of: o[1], isBuffer: o[2] == 5, sampled: o[6], format: o[7])
-    case 27: types[o[0]] = .sampledImage(of: o[1])
-    case 28: types[o[0]] = .array(of: o[1], lengthID: o[2])
-    case 30: types[o[0]] = .structure(Array(o[1...]))
-    case 32:
+    case .typeBool: types[o[0]] = .scalar(.bool)
+    case .typeInt: types[o[0]] = number(o[2] == 1 ? .int : .uint, o[1])
+    case .typeFloat: types[o[0]] = number(.float, o[1])
+    case .typeVector: types[o[0]] = .vector(of: o[1], count: Int(o[2]))
+    case .typeMatrix: types[o[0]] = .matrix(of: o[1], columns: Int(o[2]))
+    case .typeImage: types[o[0]] = .image(of: o[1], isBuffer: o[2] == bufferDimension, sampled: o[6], format: o[7])
+    case .typeSampledImage: types[o[0]] = .sampledImage(of: o[1])
+    case .typeArray: types[o[0]] = .array(of: o[1], lengthID: o[2])
+    case .typeStruct: types[o[0]] = .structure(Array(o[1...]))
+    case .typePointer:
       guard let storage = StorageClass(rawValue: o[1]) else { return }
       types[o[0]] = .pointer(storage: storage, to: o[2])
-    case 43: constants[o[1]] = o[2]
-    case 44, 51: composites[o[1]] = Array(o[2...])
-    case 48: specializationConstants.append(Constant(id: o[1], type: o[0], bits: 1))
-    case 49: specializationConstants.append(Constant(id: o[1], type: o[0], bits: 0))
-    case 50: specializationConstants.append(Constant(id: o[1], type: o[0], bits: o[2]))
-    case 52: computed[o[1]] = (o[2], Array(o[3...]))
-    case 59: variables.append((id: o[1], type: o[0]))
+    case .constant: constants[o[1]] = o[2]
+    case .constantComposite, .specConstantComposite: composites[o[1]] = Array(o[2...])
+    case .specConstantTrue: specializationConstants.append(Constant(id: o[1], type: o[0], bits: 1))
+    case .specConstantFalse: specializationConstants.append(Constant(id: o[1], type: o[0], bits: 0))
+    case .specConstant: specializationConstants.append(Constant(id: o[1], type: o[0], bits: o[2]))
+    case .specConstantOp: computed[o[1]] = (o[2], Array(o[3...]))
+    case .variable: variables.append((id: o[1], type: o[0]))
     default: return
     }
   }
