@@ -21,13 +21,21 @@ float cosine(float turn) {
   return z * (1.0 + s * (-1.0 / 6.0 + s * (1.0 / 120.0 + s * (-1.0 / 5040.0 + s * (1.0 / 362880.0 - s / 39916800.0)))));
 }
 
+// -log(u) for u in (0, 1], at least 0: near 1, where Vulkan asks of log an error below 2^-21 only, which may exceed what is left, by
+// the series of 2 artanh(t), t = (1 - u) / (1 + u), to 1e-7.
+float minus_log(float u) {
+  float t = (1.0 - u) / (1.0 + u), s = t * t;
+  float series = 1.0 + s * (1.0 / 3.0 + s * (1.0 / 5.0 + s * (1.0 / 7.0 + s * (1.0 / 9.0 + s * (1.0 / 11.0 + s * (1.0 / 13.0))))));
+  return u > 0.5 ? 2.0 * t * series : -log(u);
+}
+
 float number(uint i) {
   uvec4 bits = philox(uvec4(i, state[0], stream, 0), uvec2(state[4], state[5]));
   // 23 bits and a half: neither 0 nor 1, exactly.
-  if (GUMBEL) return -log(-log((float(bits.x >> 9) + 0.5) * (1.0 / 8388608.0)));
+  if (GUMBEL) return -log(minus_log((float(bits.x >> 9) + 0.5) * (1.0 / 8388608.0)));
   float u = float((bits.x >> 8) + 1) * (1.0 / 16777216.0);
   float turn = float(bits.y >> 8) * (1.0 / 16777216.0);
-  return sqrt(-2.0 * log(u)) * cosine(turn);
+  return sqrt(2.0 * minus_log(u)) * cosine(turn);
 }
 
 vec4 value(uint i) { return vec4(number(4 * i), number(4 * i + 1), number(4 * i + 2), number(4 * i + 3)); }

@@ -233,7 +233,7 @@ package struct Trainer: Sendable {
     _ task: TrainingTask, _ step: StepProgram, at number: Int, _ rows: [MetricsRow], blocks: [String: Buffer],
     _ consultant: Consultant?
   ) throws(RunError) -> RunError {
-    let found = try attempt { () throws(any Error) -> String? in
+    let search = { [self] () throws -> String? in
       try device.waitIdle()
       let layout = PlanLayout(step.unfused, traits: device.traits, choices: choices, aliasing: false)
       let plan = try Plan(layout, on: device, blocks: blocks, slots: 1)
@@ -251,6 +251,13 @@ package struct Trainer: Sendable {
         }
       }
       return nil
+    }
+    let found = try attempt { () throws(any Error) -> String? in
+      do {
+        return try search()
+      } catch is VulkanError {
+        return nil  // A plan without aliasing may need more memory than there is; the step is told all the same.
+      }
     }
     let row = rows.first { !($0.loss ?? 0).isFinite || !($0.gradientNorm ?? 0).isFinite }
     let quantity = (row?.loss ?? 0).isFinite ? "the gradient norm" : "the loss"

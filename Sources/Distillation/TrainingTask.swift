@@ -102,6 +102,7 @@ extension TrainingTask {
         "\(name) needs \(mebibytes(needed)) of device memory (\(mebibytes(models)) for models and optimiser), but "
           + "\(device.snapshot.name) has \(mebibytes(available)); use a smaller batch with accumulate")
     }
+    if let misfit = layout.misfit { throw RunError("\(name) does not fit \(device.snapshot.name): \(misfit)") }
   }
 }
 

@@ -61,18 +61,26 @@ final class Allocator: Sendable {
   func allocate(
     _ requirements: VkMemoryRequirements, kind: BufferKind, label: String
   ) throws(VulkanError) -> Allocation {
-    let type = try memoryType(kind, allowed: requirements.memoryTypeBits)
     let bytes = (Int(requirements.size) + Self.alignment - 1) / Self.alignment * Self.alignment
     let alignment = max(Int(requirements.alignment), Self.alignment)
     return try state.withLock { state throws(VulkanError) in
-      let (id, offset) = try place(bytes, alignment, type, label, &state)
-      guard let block = state.blocks[id] else { preconditionFailure("a block that was just used") }
-      state.bytes += bytes
-      state.peak = max(state.peak, state.bytes)
-      return Allocation(
-        memory: block.memory, offset: offset, bytes: bytes,
-        mapped: UnsafeMutableRawPointer(bitPattern: block.mapped)?.advanced(by: offset),
-        isCoherent: snapshot.memoryTypes[type].properties.contains(.hostCoherent), block: id)
+      var failure = VulkanError.unsuitableDevice(name: snapshot.name, reason: "no memory type for \(kind) buffers")
+      for type in snapshot.memoryTypes(for: kind, allowed: requirements.memoryTypeBits) {
+        do throws(VulkanError) {
+          let (id, offset) = try place(bytes, alignment, type, label, &state)
+          guard let block = state.blocks[id] else { preconditionFailure("a block that was just used") }
+          state.bytes += bytes
+          state.peak = max(state.peak, state.bytes)
+          return Allocation(
+            memory: block.memory, offset: offset, bytes: bytes,
+            mapped: UnsafeMutableRawPointer(bitPattern: block.mapped)?.advanced(by: offset),
+            isCoherent: snapshot.memoryTypes[type].properties.contains(.hostCoherent), block: id)
+        } catch {
+          guard case .outOfMemory = error else { throw error }
+          failure = error
+        }
+      }
+      throw failure
     }
   }
 
@@ -102,8 +110,16 @@ final class Allocator: Sendable {
         if let offset = state.blocks[id]?.free.take(bytes, alignment: alignment) { return (id, offset) }
       }
     }
-    let size = shared ? blockBytes(type) : bytes
-    let memory = try newMemory(size, type, asked: bytes, label)
+    var size = shared ? blockBytes(type) : bytes
+    let memory: (handle: Handle, mapped: UInt)
+    do throws(VulkanError) {
+      memory = try newMemory(size, type, asked: bytes, label)
+    } catch {
+      guard case .outOfMemory = error, size > bytes else { throw error }
+      // A heap that is nearly full may still hold this one.
+      size = bytes
+      memory = try newMemory(size, type, asked: bytes, label)
+    }
     let id = state.nextBlock
     state.nextBlock += 1
     var free = FreeList(capacity: size)
@@ -138,24 +154,29 @@ final class Allocator: Sendable {
     }
     return (Handle(raw: raw), UInt(bitPattern: address))
   }
+}
 
-  private func memoryType(_ kind: BufferKind, allowed: UInt32) throws(VulkanError) -> Int {
-    let required: DeviceSnapshot.MemoryProperties
-    let preferred: DeviceSnapshot.MemoryProperties
+extension DeviceSnapshot {
+  /// The memory types for buffers of a kind, the best first; `allowed` has a bit for each.
+  package func memoryTypes(for kind: BufferKind, allowed: UInt32 = .max) -> [Int] {
+    let required: MemoryProperties
+    let preferred: MemoryProperties
     switch kind {
     case .device: (required, preferred) = ([], .deviceLocal)
     case .upload: (required, preferred) = ([.hostVisible, .hostCoherent], [])
     case .readback: (required, preferred) = (.hostVisible, .hostCached)
     }
-    let usable = snapshot.memoryTypes.indices.filter {
-      let properties = snapshot.memoryTypes[$0].properties
+    let usable = memoryTypes.indices.filter {
+      let properties = memoryTypes[$0].properties
       return allowed & 1 << UInt32($0) != 0 && properties.isSuperset(of: required)
         && properties.isDisjoint(with: .special)
     }
     // Vulkan orders types so that the first that has what is asked for is the fastest.
-    guard
-      let type = usable.first(where: { snapshot.memoryTypes[$0].properties.isSuperset(of: preferred) }) ?? usable.first
-    else { throw .unsuitableDevice(name: snapshot.name, reason: "no memory type for \(kind) buffers") }
-    return type
+    let best = usable.filter { memoryTypes[$0].properties.isSuperset(of: preferred) }
+    let types = best + usable.filter { !best.contains($0) }
+    // A step that reads the host's memory through the bus takes many times as long: an error is better. Memory that is one with the
+    // host's may be listed in parts.
+    guard kind == .device, self.kind != .integrated, let first = types.first else { return types }
+    return types.filter { memoryTypes[$0].heap == memoryTypes[first].heap }
   }
 }

@@ -57,14 +57,26 @@ package final class Buffer: Sendable {
   package var contents: UnsafeMutableRawBufferPointer? {
     guard kind != .device, let mapped = allocation.mapped else { return nil }
     if !allocation.isCoherent {
-      var range = VkMappedMemoryRange()
-      range.sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE
-      range.memory = allocation.memory.raw
-      range.offset = UInt64(allocation.offset)
-      range.size = UInt64(allocation.bytes)
+      var range = mappedRange
       vkInvalidateMappedMemoryRanges(device.handle.raw, 1, &range)
     }
     return UnsafeMutableRawBufferPointer(start: mapped, count: bytes)
+  }
+
+  /// Makes what the host wrote into `contents` visible to the device; `upload` buffers, always coherent, need it not.
+  func flush() {
+    guard !allocation.isCoherent else { return }
+    var range = mappedRange
+    vkFlushMappedMemoryRanges(device.handle.raw, 1, &range)
+  }
+
+  private var mappedRange: VkMappedMemoryRange {
+    var range = VkMappedMemoryRange()
+    range.sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE
+    range.memory = allocation.memory.raw
+    range.offset = UInt64(allocation.offset)
+    range.size = UInt64(allocation.bytes)
+    return range
   }
 
   package func slice(offset: Int, bytes: Int) -> BufferSlice { BufferSlice(buffer: self, offset: offset, bytes: bytes) }

@@ -41,13 +41,12 @@ package final class Device: Sendable {
   /// The most that `bytesAllocated` has been.
   package var peakBytes: Int { logical.allocator.peak }
 
-  /// Bytes that `device` buffers may still take: the driver's budget, or the heap's size less our own buffers where
-  /// the driver does not say.
+  /// Bytes that `device` buffers may still take: the driver's budget of the heaps they may come from, or the heaps' sizes less our
+  /// own buffers where the driver does not say.
   package var memoryAvailable: Int {
-    let types = snapshot.memoryTypes
-    let type = types.first { $0.properties.contains(.deviceLocal) } ?? types[0]
+    let heaps = Set(snapshot.memoryTypes(for: .device).map { snapshot.memoryTypes[$0].heap })
     guard snapshot.extensions.contains(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME) else {
-      return max(0, snapshot.heaps[type.heap].bytes - bytesAllocated)
+      return max(0, heaps.reduce(0) { $0 + snapshot.heaps[$1].bytes } - bytesAllocated)
     }
     var budget = VkPhysicalDeviceMemoryBudgetPropertiesEXT()
     budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT
@@ -57,10 +56,10 @@ package final class Device: Sendable {
       memory.pNext = UnsafeMutableRawPointer($0)
       vkGetPhysicalDeviceMemoryProperties2(logical.physical.raw, &memory)
     }
-    func entry<Field>(_ field: Field) -> Int {
-      withUnsafeBytes(of: field) { Int(clamping: $0.bindMemory(to: UInt64.self)[type.heap]) }
+    func entry<Field>(_ field: Field, _ heap: Int) -> Int {
+      withUnsafeBytes(of: field) { Int(clamping: $0.bindMemory(to: UInt64.self)[heap]) }
     }
-    return max(0, entry(budget.heapBudget) - entry(budget.heapUsage))
+    return heaps.reduce(0) { $0 + max(0, entry(budget.heapBudget, $1) - entry(budget.heapUsage, $1)) }
   }
 
   /// Throws `outOfMemory` and `limitExceeded`.
@@ -74,6 +73,7 @@ package final class Device: Sendable {
     if let contents = slice.buffer.contents {
       try waitIdle()
       UnsafeMutableRawBufferPointer(rebasing: contents[slice.range]).copyMemory(from: bytes)
+      slice.buffer.flush()
       return
     }
     try throughStaging(slice) { staging, part, start throws(VulkanError) in

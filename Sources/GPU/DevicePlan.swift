@@ -37,11 +37,25 @@ package struct DevicePlan: Sendable, Hashable {
       return device.name.lowercased().contains(choosing.lowercased())
     }.map(\.element)
     let candidates = Self.withoutDuplicates(matching)
-    // An earlier device wins among equals, because `min` keeps the first.
-    guard let device = candidates.min(by: { $0.kind.preference < $1.kind.preference }) else {
+    // An earlier device comes first among equals.
+    let preferred = candidates.enumerated().sorted {
+      ($0.element.kind.preference, $0.offset) < ($1.element.kind.preference, $1.offset)
+    }.map(\.element)
+    guard let first = preferred.first else {
       throw .unknownDevice(asked: choosing ?? "", present: snapshots.map(\.name))
     }
-    try self.init(device, purpose)
+    // What does not qualify hides none that does, unless it was asked for.
+    let others = choosing == nil ? preferred.dropFirst() : []
+    do throws(VulkanError) {
+      try self.init(first, purpose)
+    } catch {
+      for device in others {
+        guard let plan = try? DevicePlan(device, purpose) else { continue }
+        self = plan
+        return
+      }
+      throw error
+    }
   }
 
   private init(_ device: DeviceSnapshot, _ purpose: DevicePurpose) throws(VulkanError) {
@@ -52,6 +66,10 @@ package struct DevicePlan: Sendable, Hashable {
     }
     guard device.timelineSemaphore else {
       throw .unsuitableDevice(name: device.name, reason: "no timeline semaphores")
+    }
+    // Major * 10,000 + minor * 100 + patch. The versions before give arrays that a constant sizes the length of its default.
+    guard device.driverID != VK_DRIVER_ID_MOLTENVK.rawValue || device.driverVersion >= 10_300 else {
+      throw .unsuitableDevice(name: device.name, reason: "MoltenVK 1.3.0 is needed, which specializes array lengths")
     }
     for format in [TexelFormat.rgba32f, .r32f, .r32ui] where !device.uniformTexelFormats.contains(format) {
       throw .unsuitableDevice(name: device.name, reason: "no uniform texel buffers of format \(format)")
@@ -74,7 +92,8 @@ package struct DevicePlan: Sendable, Hashable {
     let shuffles = quirks.shuffles && device.subgroups.shufflesInCompute
     if shuffles, let choices = device.subgroups.choices {
       let wanted = quirks.subgroupSize ?? device.subgroups.size
-      requiredSubgroupSize = min(max(wanted, choices.lowerBound), choices.upperBound)
+      // Workgroups of shuffling kernels are of 64 at the least: a larger subgroup would not be full.
+      requiredSubgroupSize = max(min(wanted, choices.upperBound, 64), choices.lowerBound)
     } else {
       requiredSubgroupSize = nil
     }
@@ -96,7 +115,8 @@ package struct DevicePlan: Sendable, Hashable {
       sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,
       maxPushConstantBytes: device.limits.pushConstantBytes, maxStorageBufferRange: device.limits.storageBufferRange,
-      maxGroups: device.limits.groups, maxWorkgroupSize: device.limits.workgroupSize)
+      maxAllocationBytes: device.limits.allocationBytes, maxGroups: device.limits.groups,
+      maxWorkgroupSize: device.limits.workgroupSize)
   }
 
   /// Keeps the best driver of each GPU that several drivers list.

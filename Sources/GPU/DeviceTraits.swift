@@ -19,6 +19,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var maxWorkgroupInvocations: Int
   package var maxPushConstantBytes: Int
   package var maxStorageBufferRange: Int
+  /// Of one buffer.
+  package var maxAllocationBytes: Int
   /// In x, y, z.
   package var maxGroups: [Int]
   /// Invocations in x, y, z.
@@ -28,7 +30,8 @@ package struct DeviceTraits: Sendable, Hashable {
     subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true, hasInt64: Bool = true,
     keepsLongLoops: Bool = true, maxTexelBufferElements: Int = 1 << 27, maxStorageBuffers: Int = 16,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
-    maxStorageBufferRange: Int = 1 << 27, maxGroups: [Int] = [guaranteedGroups, guaranteedGroups, guaranteedGroups],
+    maxStorageBufferRange: Int = 1 << 27, maxAllocationBytes: Int = .max,
+    maxGroups: [Int] = [guaranteedGroups, guaranteedGroups, guaranteedGroups],
     maxWorkgroupSize: [Int] = [1024, 1024, 64]
   ) {
     self.subgroupSize = subgroupSize
@@ -42,6 +45,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.maxWorkgroupInvocations = maxWorkgroupInvocations
     self.maxPushConstantBytes = maxPushConstantBytes
     self.maxStorageBufferRange = maxStorageBufferRange
+    self.maxAllocationBytes = maxAllocationBytes
     self.maxGroups = maxGroups
     self.maxWorkgroupSize = maxWorkgroupSize
   }

@@ -25,12 +25,15 @@ struct DriverQuirks: Sendable, Hashable {
   }
 
   private static let amd: UInt32 = 0x1002
+  private static let intel: UInt32 = 0x8086
 
   private static let table: [Row] = [
     // Subgroup shuffles between the halves of a 64-wide wave return wrong lanes.
     Row(driver: VK_DRIVER_ID_MOLTENVK, vendor: amd) {
       $0.shuffles = false
     },
+    // Says 32 where Metal chooses 8, 16 or 32 for each pipeline, and takes no wish.
+    Row(driver: VK_DRIVER_ID_MOLTENVK, vendor: intel) { $0.shuffles = false },
     // The default of 32 is two or four hardware threads in one: register tiles spill.
     Row(driver: VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA) { $0.subgroupSize = 16 },
     Row(driver: VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS) { $0.subgroupSize = 16 },

@@ -35,6 +35,7 @@ package struct Recorder: ~Copyable {
     info.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT.rawValue
     device.counters.add(\.vkBeginCommandBuffer)
     try device.check(vkBeginCommandBuffer(commands.raw, &info), "vkBeginCommandBuffer")
+    objects.keep(placeholder)
     let recorder = Recorder(objects, commands, placeholder: placeholder)
     // Makes the writes of the host and of all earlier submissions visible.
     recorder.barrier(from: .all.union(.host), to: .all)
@@ -96,10 +97,11 @@ package struct Recorder: ~Copyable {
     vkCmdFillBuffer(commands.raw, slice.buffer.handle.raw, UInt64(slice.offset), UInt64(slice.bytes), value)
   }
 
-  /// Notes the time at which everything recorded so far is done.
+  /// Notes the time at which everything recorded so far is done, and lets what follows begin only then.
   package mutating func writeTimestamp(_ profiler: Profiler, _ index: Int) {
     precondition((0..<profiler.count).contains(index), "timestamp \(index) of \(profiler.count)")
     objects.keep(profiler)
+    barrier(from: .all, to: .all)
     // Reset here and not by the host, so that a replay measures again.
     vkCmdResetQueryPool(commands.raw, profiler.pool.raw, UInt32(index), 1)
     vkCmdWriteTimestamp(commands.raw, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, profiler.pool.raw, UInt32(index))

@@ -3,21 +3,21 @@ import Synchronization
 
 /// A program turned once into command buffers that are submitted again for every step.
 ///
-/// A step is one submission of three command buffers: staging slot -> device inputs, the program, results -> read-back
-/// slot. Slots rotate, so the host fills and reads some while the device works on another; nothing is recorded,
+/// A step is staging slot -> device inputs, the program, results -> read-back slot: one submission, or several where the program
+/// is long (`parts`). Slots rotate, so the host fills and reads some while the device works on another; nothing is recorded,
 /// allocated or written to a descriptor per step.
 package final class Plan: Sendable {
   package let layout: PlanLayout
   package let device: Device
-  private let arena: Buffer?
+  private let arena: [Buffer]
   private let staging: Buffer?
   private let readback: Buffer?
   private let slots: Int
-  private let program: CommandBuffer
+  private let program: [CommandBuffer]
   private let before: [CommandBuffer]
   private let after: [CommandBuffer]
   /// The program with time stamps, for each slot.
-  private let profiled: [(commands: CommandBuffer, profiler: Profiler)]
+  private let profiled: [(commands: [CommandBuffer], profiler: Profiler)]
   private let state: Mutex<State>
 
   private struct State {
@@ -32,9 +32,11 @@ package final class Plan: Sendable {
   ///   - blocks: the persistent buffers the graph names; those that the layout calls frozen hold their values already.
   ///   - slots: how many steps may be in flight; results of a step can be read until `slots` further steps have run.
   ///   - profiling: also records the program with a time stamp after every op; it takes no more memory.
+  ///   - longest: seconds that a submission should take at the most, see `parts`.
   /// - Throws: `VulkanError`, among others when the memory needed is more than there is, or a kernel exceeds a limit.
   package init(
-    _ layout: PlanLayout, on device: Device, blocks: [String: Buffer], slots: Int = 3, profiling: Bool = false
+    _ layout: PlanLayout, on device: Device, blocks: [String: Buffer], slots: Int = 3, profiling: Bool = false,
+    longest: Double = 0.2
   ) throws(VulkanError) {
     if let misfit = layout.misfit { throw .unsuitableDevice(name: device.snapshot.name, reason: misfit) }
     self.layout = layout
@@ -43,7 +45,11 @@ package final class Plan: Sendable {
     func buffer(_ bytes: Int, _ kind: BufferKind, _ label: String) throws(VulkanError) -> Buffer? {
       bytes == 0 ? nil : try device.makeBuffer(bytes: bytes, kind: kind, label: label)
     }
-    let arena = try buffer(layout.arenaBytes, .device, "arena")
+    let arena = try stride(from: 0, to: layout.arenaBytes, by: layout.arenaBufferBytes).map {
+      (start) throws(VulkanError) in
+      let bytes = min(layout.arenaBufferBytes, layout.arenaBytes - start)
+      return try device.makeBuffer(bytes: bytes, kind: .device, label: "arena")
+    }
     let feed = try buffer(layout.feedBytes, .device, "inputs")
     let constants = try buffer(layout.constantBytes, .device, "constants")
     let staging = try buffer(layout.feedBytes * slots, .upload, "staging")
@@ -60,7 +66,7 @@ package final class Plan: Sendable {
         return buffer.slice(offset: offset, bytes: bytes)
       }
       switch layout.places[value] {
-      case .arena(let offset): return part(arena, offset)
+      case .arena(let offset): return arena.slice(at: offset, bytes: bytes, layout)
       case .feed(let offset): return part(feed, offset)
       case .constants(let offset): return part(constants, offset)
       case .block(let name, let offset):
@@ -84,13 +90,12 @@ package final class Plan: Sendable {
         case .input(let i): return slice(node.inputs[i])
         case .output(let i): return slice(node.outputs[i])
         case .scratch(let i):
-          guard let arena else { preconditionFailure("\(node.op.name): scratch without an arena") }
-          return arena.slice(offset: layout.scratch[step][i], bytes: launch.scratch[i].bytes)
+          return arena.slice(at: layout.scratch[step][i], bytes: launch.scratch[i].bytes, layout)
         case .colocated:
-          guard let arena, let offset = layout.colocated[step], let colocation = node.op.colocated else {
+          guard let offset = layout.colocated[step], let colocation = node.op.colocated else {
             preconditionFailure("\(node.op.name) has no colocated inputs")
           }
-          return arena.slice(offset: offset, bytes: colocation.bytes)
+          return arena.slice(at: offset, bytes: colocation.bytes, layout)
         case .unused: preconditionFailure("\(node.op.name): nothing is bound there")
         }
       }
@@ -107,21 +112,25 @@ package final class Plan: Sendable {
       _ = try device.submit([preparation])
     }
 
-    func recordStep(stamping profiler: Profiler?, _ recorder: inout Recorder) throws(VulkanError) {
-      if let profiler { recorder.writeTimestamp(profiler, 0) }
-      for (step, launch) in layout.launches.enumerated() {
-        for dispatch in launch.dispatches.dropFirst(layout.prepared[step]) {
-          try record(dispatch, of: step, &recorder)
+    let parts = program.parts(longest: longest)
+    func recordProgram(stamping profiler: Profiler?) throws(VulkanError) -> [CommandBuffer] {
+      try parts.map { (part) throws(VulkanError) in
+        try device.record { recorder throws(VulkanError) in
+          if let profiler, part.lowerBound == 0 { recorder.writeTimestamp(profiler, 0) }
+          for step in part {
+            for dispatch in layout.launches[step].dispatches.dropFirst(layout.prepared[step]) {
+              try record(dispatch, of: step, &recorder)
+            }
+            if let profiler { recorder.writeTimestamp(profiler, step + 1) }
+          }
         }
-        if let profiler { recorder.writeTimestamp(profiler, step + 1) }
       }
     }
-    self.program = try device.record { recorder throws(VulkanError) in try recordStep(stamping: nil, &recorder) }
-    var profiled: [(commands: CommandBuffer, profiler: Profiler)] = []
+    self.program = try recordProgram(stamping: nil)
+    var profiled: [(commands: [CommandBuffer], profiler: Profiler)] = []
     for _ in 0..<(profiling ? slots : 0) {
       let profiler = try Profiler(device, count: program.nodes.count + 1)
-      profiled.append(
-        (try device.record { recorder throws(VulkanError) in try recordStep(stamping: profiler, &recorder) }, profiler))
+      profiled.append((try recordProgram(stamping: profiler), profiler))
     }
     self.profiled = profiled
     var before: [CommandBuffer] = []
@@ -150,8 +159,8 @@ package final class Plan: Sendable {
     state = Mutex(State(tickets: Array(repeating: nil, count: slots)))
   }
 
-  package var dispatchCount: Int { program.dispatchCount }
-  package var barrierCount: Int { program.barrierCount }
+  package var dispatchCount: Int { program.reduce(0) { $0 + $1.dispatchCount } }
+  package var barrierCount: Int { program.reduce(0) { $0 + $1.barrierCount } }
 
   /// Where the host writes the inputs of one step.
   package struct Feed {
@@ -229,8 +238,9 @@ package final class Plan: Sendable {
     }
     let hasStamps = isProfiled && !profiled.isEmpty
     let main = hasStamps ? profiled[slot].commands : program
-    let commands = (before.isEmpty ? [] : [before[slot]]) + [main] + (after.isEmpty ? [] : [after[slot]])
-    let ticket = try device.submit(commands)
+    let (first, last) = (before.isEmpty ? [] : [before[slot]], after.isEmpty ? [] : [after[slot]])
+    for (i, part) in main.dropLast().enumerated() { _ = try device.submit((i == 0 ? first : []) + [part]) }
+    let ticket = try device.submit((main.count == 1 ? first : []) + main.suffix(1) + last)
     state.withLock {
       $0.tickets[slot] = ticket
       if hasStamps { $0.profiled = (slot, ticket) }
@@ -248,13 +258,41 @@ package final class Plan: Sendable {
 
   /// The contents of any value of the program after a run; meaningful for layouts without aliasing.
   package func contents(of value: Int) throws(VulkanError) -> [Float] {
-    guard let arena, case .arena(let offset) = layout.places[value] else { return [] }
+    guard case .arena(let offset) = layout.places[value] else { return [] }
     var floats = [Float](repeating: 0, count: layout.program.types[value].bytes / 4)
     try floats.withUnsafeMutableBufferPointer { (floats) throws(VulkanError) in
       let bytes = UnsafeMutableRawBufferPointer(floats)
-      try device.download(arena.slice(offset: offset, bytes: bytes.count), into: bytes)
+      try device.download(arena.slice(at: offset, bytes: bytes.count, layout), into: bytes)
     }
     return Array(floats.prefix(layout.program.types[value].count))
+  }
+}
+
+extension [Buffer] {
+  /// A range of the arena that these buffers are.
+  fileprivate func slice(at offset: Int, bytes: Int, _ layout: PlanLayout) -> BufferSlice {
+    self[offset / layout.arenaBufferBytes].slice(offset: offset % layout.arenaBufferBytes, bytes: bytes)
+  }
+}
+
+extension Program {
+  /// The nodes that one submission runs: drivers take one that lasts for seconds, two on Windows and on recent AMD kernels, for
+  /// a hang and reset the device.
+  /// - Parameter longest: seconds that it takes at the most on a weak GPU (10^12 operations and 10^11 bytes a second), but
+  ///   for single nodes that take more.
+  package func parts(longest: Double) -> [Range<Int>] {
+    var parts: [Range<Int>] = []
+    var (start, seconds) = (0, 0.0)
+    for (i, node) in nodes.enumerated() {
+      let cost = node.op.cost(node.inputs.map { types[$0] }, node.outputs.map { types[$0] })
+      let own = max(Double(cost.flops) / 1e12, Double(cost.bytes) / 1e11)
+      if i > start, seconds + own > longest {
+        parts.append(start..<i)
+        (start, seconds) = (i, 0)
+      }
+      seconds += own
+    }
+    return parts + [start..<nodes.count]
   }
 }
 

@@ -29,6 +29,8 @@ package struct PlanLayout: Sendable {
   /// Offset of each result in a read-back slot.
   package let resultOffsets: [Int]
   package let arenaBytes: Int
+  /// Bytes of each buffer of the arena but the last: arena offset `i` is offset `i % arenaBufferBytes` of one of them.
+  package let arenaBufferBytes: Int
   package let feedBytes: Int
   package let constantBytes: Int
   package let resultBytes: Int
@@ -57,8 +59,6 @@ package struct PlanLayout: Sendable {
     let types = program.types
     let chosen = program.nodes.map { node in choices.launch(node.op, program.site(of: node, traits: traits)) }
     let launches = chosen.map(\.launch)
-    misfit = chosen.lazy.compactMap(\.misfit).first
-
     let prepared = zip(program.nodes, launches).map { node, launch in
       launch.dispatchesOfConstants { input in
         switch program.sources[node.inputs[input]] {
@@ -121,7 +121,12 @@ package struct PlanLayout: Sendable {
           return request(colocation.bytes, members.map { firstUse[$0] }.min() ?? step, max(step, last))
         })
     }
-    let memory = MemoryPlan(requests)
+    let memory = MemoryPlan(requests, longest: traits.maxAllocationBytes)
+    let tooLong = requests.map(\.bytes).max().flatMap { bytes in
+      bytes <= memory.bufferBytes
+        ? nil : "a tensor of \(bytes) bytes, where one buffer has \(traits.maxAllocationBytes) at the most"
+    }
+    misfit = chosen.lazy.compactMap(\.misfit).first ?? tooLong
 
     var places = [Place?](repeating: nil, count: types.count)
     for (value, r) in requestOf.enumerated() { places[value] = r.map { .arena(offset: memory.offsets[$0]) } }
@@ -166,6 +171,7 @@ package struct PlanLayout: Sendable {
     scratch = scratchRequests.map { $0.map { memory.offsets[$0] } }
     colocated = groupRequests.map { $0.map { memory.offsets[$0] } }
     arenaBytes = memory.arenaBytes
+    arenaBufferBytes = memory.bufferBytes
   }
 }
 

@@ -61,7 +61,7 @@ struct BlockPieces {
     } + [
       Dispatch(
         GradientNormKernel.self, push: .init(count: UInt32(partialCount)),
-        [.scratch(0).texels(.r32f), .output(0), .input(status)], groups: GroupCount(1))
+        [.scratch(0).texels(.r32ui), .output(0), .input(status)], groups: GroupCount(1))
     ]
   }
 }

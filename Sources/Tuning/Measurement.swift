@@ -74,6 +74,8 @@ struct Measurement {
       try race(&candidates)
     } catch let error as TuningError {
       throw error
+    } catch VulkanError.deviceLost(let function) {
+      throw TuningError(site, site.variants[candidates.last?.index ?? first], "lost the device (\(function))")
     } catch {
       // Most likely there is no memory for the tensors beside each other; the plan may still fit.
       return skip("the site could not be measured: \(error)")
@@ -92,6 +94,7 @@ struct Measurement {
         trials[candidate.index].rejected = verdict.reason
         if verdict.reason == nil { return record(candidate.index) }
       } catch {
+        if case .deviceLost(let function) = error { throw TuningError(site, variant, "lost the device (\(function))") }
         trials[candidate.index].rejected = "\(error)"
       }
     }

@@ -22,6 +22,32 @@ import Testing
     #expect(try chosen(nil, [device("first", .discrete), device("second", .discrete)]) == "first")
   }
 
+  @Test func aDeviceThatDoesNotQualifyHidesNoOther() throws {
+    var old = device("GTX 680", .discrete)
+    old.version = [1, 1]
+    let devices = [old, device("UHD", .integrated, index: 1)]
+    #expect(try chosen(nil, devices) == "UHD")
+    let asked = #expect(throws: VulkanError.self) { try chosen("gtx", devices) }
+    let none = #expect(throws: VulkanError.self) { try chosen(nil, [old]) }
+    #expect(asked?.description.contains("the driver has 1.1") == true && asked == none)
+  }
+
+  /// A discrete card whose memory is full says so; where all memory is one, the next part of it serves.
+  @Test func memoryComesFromTheFastestTypesFirst() {
+    var gpu = device("gpu", .discrete)
+    gpu.memoryTypes = [
+      .init(heap: 1, properties: [.hostVisible, .hostCoherent]), .init(heap: 0, properties: [.deviceLocal]),
+      .init(heap: 1, properties: [.hostVisible, .hostCoherent, .hostCached]),
+      .init(heap: 2, properties: [.deviceLocal, .hostVisible, .hostCoherent]),
+    ]
+    #expect(gpu.memoryTypes(for: .device) == [1])
+    #expect(gpu.memoryTypes(for: .upload) == [0, 2, 3])
+    #expect(gpu.memoryTypes(for: .readback) == [2, 0, 3])
+    #expect(gpu.memoryTypes(for: .readback, allowed: 0b1001) == [0, 3])
+    gpu.kind = .integrated
+    #expect(gpu.memoryTypes(for: .device) == [1, 3, 0, 2])
+  }
+
   @Test func choosesByIndexOrPartOfTheName() throws {
     let devices = [device("NVIDIA RTX 3090", .discrete), device("llvmpipe (LLVM 15)", .cpu, index: 1)]
     #expect(try chosen("1", devices) == "llvmpipe (LLVM 15)")
@@ -45,6 +71,9 @@ import Testing
     expectRefusal("Vulkan 1.2 is needed, the driver has 1.1") { $0.version = [1, 1] }
     expectRefusal("no timeline semaphores") { $0.timelineSemaphore = false }
     expectRefusal("no uniform texel buffers of format r32ui") { $0.uniformTexelFormats.remove(.r32ui) }
+    expectRefusal("MoltenVK 1.3.0 is needed, which specializes array lengths") {
+      ($0.driverID, $0.driverVersion) = (14, 10_211)
+    }
     expectRefusal("no compute queue") { $0.queueFamilies = [.init(graphics: true, compute: false)] }
   }
 
@@ -53,8 +82,11 @@ import Testing
     var plain = device("plain", .discrete)
     plain.subgroups = .init(size: 32, choices: 16...64, shufflesInCompute: false)
     var moltenVK = device("MoltenVK", .discrete)
-    (moltenVK.driverID, moltenVK.vendorID) = (14, 0x1002)  // AMD behind it: its shuffles reach wrong lanes
-    for snapshot in [plain, moltenVK] {
+    // On AMD its shuffles reach wrong lanes, on Intel subgroups are smaller than it says.
+    (moltenVK.driverID, moltenVK.vendorID, moltenVK.driverVersion) = (14, 0x1002, 10_400)
+    var intel = moltenVK
+    intel.vendorID = 0x8086
+    for snapshot in [plain, moltenVK, intel] {
       let plan = try DevicePlan(choosing: nil, from: [snapshot])
       #expect(plan.traits.subgroupSize == 1 && plan.requiredSubgroupSize == nil, "\(snapshot.name)")
     }
@@ -113,6 +145,8 @@ import Testing
     #expect(plan.requiredSubgroupSize == 16 && plan.traits.subgroupSize == 16)
     gpu.subgroups.choices = 32...32
     #expect(try DevicePlan(choosing: nil, from: [gpu]).traits.subgroupSize == 32)
+    (gpu.driverID, gpu.subgroups) = (18, .init(size: 128, choices: 64...128))  // Adreno: 128 would not be full
+    #expect(try DevicePlan(choosing: nil, from: [gpu]).traits.subgroupSize == 64)
   }
 
   @Test func onlyGCNHasTheSmallRegisterFile() throws {
@@ -141,13 +175,14 @@ import Testing
     gpu.limits.workgroupInvocations = 13
     gpu.limits.pushConstantBytes = 14
     gpu.limits.storageBufferRange = 15
+    gpu.limits.allocationBytes = 22
     gpu.limits.groups = [16, 17, 18]
     gpu.limits.workgroupSize = [19, 20, 21]
     let traits = try DevicePlan(choosing: nil, from: [gpu]).traits
     let expected = DeviceTraits(
       subgroupSize: 32, isSoftware: false, hasInt64: false, maxTexelBufferElements: 11, sharedMemoryBytes: 12,
       maxWorkgroupInvocations: 13, maxPushConstantBytes: 14, maxStorageBufferRange: 15,
-      maxGroups: [16, 17, 18], maxWorkgroupSize: [19, 20, 21])
+      maxAllocationBytes: 22, maxGroups: [16, 17, 18], maxWorkgroupSize: [19, 20, 21])
     #expect(traits == expected)
   }
 }

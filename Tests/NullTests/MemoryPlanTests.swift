@@ -36,6 +36,16 @@ import Testing
           requests.filter { $0.first...$0.last ~= step }.reduce(0) { $0 + MemoryPlan.aligned($1.bytes) }
         }.max() ?? 0
       #expect(plan.arenaBytes >= fullest)
+
+      // In buffers as short as they may be, none lies in two.
+      let longest =
+        (requests.map { MemoryPlan.aligned($0.bytes) }.max() ?? 0) + Int.random(in: 0...2000, using: &random)
+      let parts = MemoryPlan(requests, longest: longest)
+      #expect(conflicts(requests, parts) == [])
+      #expect(parts.bufferBytes <= longest && parts.bufferBytes % MemoryPlan.alignment == 0)
+      for (request, offset) in zip(requests, parts.offsets) {
+        #expect(offset / parts.bufferBytes == (offset + max(1, request.bytes) - 1) / parts.bufferBytes)
+      }
     }
   }
 

@@ -69,6 +69,22 @@ struct MixtureTests {
       for (name, values) in zip(Self.names, inputs) { feed.set(name, values.map { Float($0) }[...]) }
     }
 
+    // Submitted op by op, with tensors in several buffers, it computes the same.
+    var traits = device.traits
+    let largest = PlanLayout(program, traits: traits).launches.flatMap(\.scratch) + program.types
+    traits.maxAllocationBytes = largest.map { MemoryPlan.aligned($0.bytes) }.max() ?? 0
+    let layout = PlanLayout(program, traits: traits)
+    #expect(layout.misfit == nil && layout.arenaBytes > 2 * layout.arenaBufferBytes)
+    let split = try Plan(layout, on: device, blocks: [:], slots: 1, profiling: true, longest: 0)
+    traits.maxAllocationBytes -= 256
+    #expect(PlanLayout(program, traits: traits).misfit?.contains("where one buffer has") == true)
+    let parts = try split.run { feed in
+      for (name, values) in zip(Self.names, inputs) { feed.set(name, values.map { Float($0) }[...]) }
+    }
+    for i in 0..<program.results.count { #expect(try parts.words(i) == run.words(i)) }
+    #expect(program.parts(longest: 0).count == program.nodes.count && program.parts(longest: 1).count == 1)
+    #expect(try split.opSeconds()?.count == (device.plan.hasTimestamps ? program.nodes.count : nil))
+
     let expected = HostTensor(y.shape, naive(inputs, setting))
     let worst = deviation(of: try run.floats(0).map(Double.init), from: expected, tolerance: 1e-5)
     #expect(worst == nil)
