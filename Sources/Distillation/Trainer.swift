@@ -233,28 +233,25 @@ package struct Trainer: Sendable {
     _ task: TrainingTask, _ step: StepProgram, at number: Int, _ rows: [MetricsRow], blocks: [String: Buffer],
     _ consultant: Consultant?
   ) throws(RunError) -> RunError {
-    let search = { [self] () throws -> String? in
-      try device.waitIdle()
-      let layout = PlanLayout(step.unfused, traits: device.traits, choices: choices, aliasing: false)
-      let plan = try Plan(layout, on: device, blocks: blocks, slots: 1)
-      let source = try batches(task, from: number)
-      defer { source.cancel() }
-      let batch = try source.next()
-      let answers = try consultant?.inputs() ?? [:]
-      let run = try plan.run { feed($0, batch, answers, step: number, task.settings) }
-      try run.ticket.wait()
-      for node in step.unfused.nodes {
-        for output in node.outputs where step.unfused.types[output].dtype == .f32 {
-          guard try plan.contents(of: output).allSatisfy(\.isFinite) else {
-            return "\(node.op.name) \(step.unfused.types[output])"
-          }
-        }
-      }
-      return nil
-    }
     let found = try attempt { () throws(any Error) -> String? in
       do {
-        return try search()
+        try device.waitIdle()
+        let layout = PlanLayout(step.unfused, traits: device.traits, choices: choices, aliasing: false)
+        let plan = try Plan(layout, on: device, blocks: blocks, slots: 1)
+        let source = try batches(task, from: number)
+        defer { source.cancel() }
+        let batch = try source.next()
+        let answers = try consultant?.inputs() ?? [:]
+        let run = try plan.run { feed($0, batch, answers, step: number, task.settings) }
+        try run.ticket.wait()
+        for node in step.unfused.nodes {
+          for output in node.outputs where step.unfused.types[output].dtype == .f32 {
+            guard try plan.contents(of: output).allSatisfy(\.isFinite) else {
+              return "\(node.op.name) \(step.unfused.types[output])"
+            }
+          }
+        }
+        return nil
       } catch is VulkanError {
         return nil  // A plan without aliasing may need more memory than there is; the step is told all the same.
       }

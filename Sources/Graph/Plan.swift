@@ -237,10 +237,12 @@ package final class Plan: Sendable {
       feeding(Feed(layout: layout, base: UnsafeMutableRawBufferPointer(rebasing: staged[range])))
     }
     let hasStamps = isProfiled && !profiled.isEmpty
-    let main = hasStamps ? profiled[slot].commands : program
-    let (first, last) = (before.isEmpty ? [] : [before[slot]], after.isEmpty ? [] : [after[slot]])
-    for (i, part) in main.dropLast().enumerated() { _ = try device.submit((i == 0 ? first : []) + [part]) }
-    let ticket = try device.submit((main.count == 1 ? first : []) + main.suffix(1) + last)
+    var submissions = (hasStamps ? profiled[slot].commands : program).map { [$0] }
+    let last = submissions.count - 1
+    if !before.isEmpty { submissions[0].insert(before[slot], at: 0) }
+    if !after.isEmpty { submissions[last].append(after[slot]) }
+    for submission in submissions[..<last] { _ = try device.submit(submission) }
+    let ticket = try device.submit(submissions[last])
     state.withLock {
       $0.tickets[slot] = ticket
       if hasStamps { $0.profiled = (slot, ticket) }
