@@ -59,7 +59,7 @@ struct WholeStep {
     }
     var kinds: [String: (op: String, count: Int, cost: Cost, timings: Timings)] = [:]
     for (node, name) in zip(layout.program.nodes, names) {
-      let cost = node.op.cost(node.inputs.map { types[$0] }, node.outputs.map { types[$0] })
+      let cost = layout.program.cost(of: node)
       let known = kinds[name] ?? (node.op.name, 0, Cost(flops: 0, bytes: 0), Timings(hasTimestamps: true))
       kinds[name] = (known.op, known.count + 1, known.cost + cost, known.timings)
     }

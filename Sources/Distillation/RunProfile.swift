@@ -135,12 +135,11 @@ final class TaskProfile: Sendable {
   /// The mean over the measured steps, by op and shapes.
   var table: ProfileReport.Task {
     let state = self.state.withLock { $0 }
-    let types = layout.program.types
     let measured = Double(max(1, state.device.count))
     var rows: [String: ProfileReport.Row] = [:]
     for (i, node) in layout.program.nodes.enumerated() where !state.device.isEmpty {
       let seconds = state.device.reduce(0.0) { $0 + $1.ends[i] - (i > 0 ? $1.ends[i - 1] : 0) } / measured
-      let cost = node.op.cost(node.inputs.map { types[$0] }, node.outputs.map { types[$0] })
+      let cost = layout.program.cost(of: node)
       let shapes = shapes(node)
       var row = rows["\(node.op.name) \(shapes)"] ?? ProfileReport.Row(op: node.op.name, shapes: shapes)
       row.count += 1

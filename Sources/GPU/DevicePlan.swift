@@ -67,10 +67,7 @@ package struct DevicePlan: Sendable, Hashable {
     guard device.timelineSemaphore else {
       throw .unsuitableDevice(name: device.name, reason: "no timeline semaphores")
     }
-    // Major * 10,000 + minor * 100 + patch. The versions before give arrays that a constant sizes the length of its default.
-    guard device.driverID != VK_DRIVER_ID_MOLTENVK.rawValue || device.driverVersion >= 10_300 else {
-      throw .unsuitableDevice(name: device.name, reason: "MoltenVK 1.3.0 is needed, which specializes array lengths")
-    }
+    if let refusal = quirks.refusal { throw .unsuitableDevice(name: device.name, reason: refusal) }
     for format in [TexelFormat.rgba32f, .r32f, .r32ui] where !device.uniformTexelFormats.contains(format) {
       throw .unsuitableDevice(name: device.name, reason: "no uniform texel buffers of format \(format)")
     }

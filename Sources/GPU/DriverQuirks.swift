@@ -2,6 +2,8 @@ import CVulkan
 
 /// What drivers get wrong or do slowly and no query reports. One row per fact; later rows win.
 struct DriverQuirks: Sendable, Hashable {
+  /// Why it cannot be used, or nil.
+  var refusal: String?
   /// Whether what it says of subgroup shuffles holds.
   var shuffles = true
   /// The subgroup size to ask for instead of the driver's default.
@@ -12,7 +14,10 @@ struct DriverQuirks: Sendable, Hashable {
 
   static func of(_ device: DeviceSnapshot) -> DriverQuirks {
     var quirks = DriverQuirks()
-    for row in table where row.driver.rawValue == device.driverID && row.vendor ?? device.vendorID == device.vendorID {
+    for row in table
+    where row.driver.rawValue == device.driverID && row.vendor ?? device.vendorID == device.vendorID
+      && device.driverVersion < row.before ?? .max
+    {
       row.apply(&quirks)
     }
     return quirks
@@ -21,6 +26,8 @@ struct DriverQuirks: Sendable, Hashable {
   private struct Row: Sendable {
     let driver: VkDriverId
     var vendor: UInt32?
+    /// The driver's version that has the fact no longer, encoded as the driver does.
+    var before: UInt32?
     let apply: @Sendable (inout DriverQuirks) -> Void
   }
 
@@ -28,6 +35,10 @@ struct DriverQuirks: Sendable, Hashable {
   private static let intel: UInt32 = 0x8086
 
   private static let table: [Row] = [
+    // Arrays that a specialization constant sizes have the length of its default. Versions are major * 10,000 + minor * 100 + patch.
+    Row(driver: VK_DRIVER_ID_MOLTENVK, before: 10_300) {
+      $0.refusal = "MoltenVK 1.3.0 is needed, which specializes array lengths"
+    },
     // Subgroup shuffles between the halves of a 64-wide wave return wrong lanes.
     Row(driver: VK_DRIVER_ID_MOLTENVK, vendor: amd) {
       $0.shuffles = false

@@ -286,7 +286,7 @@ extension Program {
     var parts: [Range<Int>] = []
     var (start, seconds) = (0, 0.0)
     for (i, node) in nodes.enumerated() {
-      let cost = node.op.cost(node.inputs.map { types[$0] }, node.outputs.map { types[$0] })
+      let cost = cost(of: node)
       let own = max(Double(cost.flops) / 1e12, Double(cost.bytes) / 1e11)
       if i > start, seconds + own > longest {
         parts.append(start..<i)

@@ -42,9 +42,7 @@ package struct PlanLayout: Sendable {
   package var bytes: Int { arenaBytes + feedBytes + constantBytes }
 
   package var cost: Cost {
-    program.nodes.reduce(Cost(flops: 0, bytes: 0)) { sum, node in
-      sum + node.op.cost(node.inputs.map { program.types[$0] }, node.outputs.map { program.types[$0] })
-    }
+    program.nodes.reduce(Cost(flops: 0, bytes: 0)) { $0 + program.cost(of: $1) }
   }
 
   /// - Parameters:
@@ -178,6 +176,10 @@ package struct PlanLayout: Sendable {
 extension Program {
   package func site(of node: Graph.Node, traits: DeviceTraits) -> LaunchSite {
     LaunchSite(inputs: node.inputs.map { types[$0] }, outputs: node.outputs.map { types[$0] }, traits: traits)
+  }
+
+  package func cost(of node: Graph.Node) -> Cost {
+    node.op.cost(node.inputs.map { types[$0] }, node.outputs.map { types[$0] })
   }
 }
 

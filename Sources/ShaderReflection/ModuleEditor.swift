@@ -10,7 +10,9 @@ struct ModuleEditor {
   init(_ words: [UInt32]) {
     header = Array(words[..<5])
     bound = words[3]
+    var end = header.count
     for instruction in Instruction.all(of: words) {
+      end += 1 + instruction.operands.count
       if instruction.code == .function { functions.append([]) }
       if functions.isEmpty {
         declarations.append(instruction)
@@ -18,6 +20,7 @@ struct ModuleEditor {
         functions[functions.count - 1].append(instruction)
       }
     }
+    precondition(end == words.count, "an instruction reaches past the module's end")
   }
 
   var words: [UInt32] {

@@ -70,12 +70,16 @@ struct Measurement {
           trials[i].rejected = "\(error)"
         }
       }
-      if candidates.count > 1 { for i in candidates.indices { try candidates[i].timer.warmUp() } }
-      try race(&candidates)
+      if candidates.count > 1 {
+        for i in candidates.indices {
+          try Self.blaming(site.variants[candidates[i].index], at: site) { try candidates[i].timer.warmUp() }
+        }
+      }
+      try race(&candidates, at: site)
     } catch let error as TuningError {
       throw error
     } catch VulkanError.deviceLost(let function) {
-      throw TuningError(site, site.variants[candidates.last?.index ?? first], "lost the device (\(function))")
+      throw TuningError(site, lostBeforeAnyVariant: function)
     } catch {
       // Most likely there is no memory for the tensors beside each other; the plan may still fit.
       return skip("the site could not be measured: \(error)")
@@ -88,13 +92,16 @@ struct Measurement {
         continue
       }
       let variant = site.variants[candidate.index]
-      do throws(VulkanError) {
-        let verdict = try checker.check(variant, candidate.timer, against: candidates[0].timer, at: site)
+      do {
+        let verdict = try Self.blaming(variant, at: site) {
+          try checker.check(variant, candidate.timer, against: candidates[0].timer, at: site)
+        }
         trials[candidate.index].error = verdict.error
         trials[candidate.index].rejected = verdict.reason
         if verdict.reason == nil { return record(candidate.index) }
+      } catch let error as TuningError {
+        throw error
       } catch {
-        if case .deviceLost(let function) = error { throw TuningError(site, variant, "lost the device (\(function))") }
         trials[candidate.index].rejected = "\(error)"
       }
     }
@@ -106,7 +113,7 @@ struct Measurement {
     let variant = site.variants[index]
     lock?.begin(site, variant)
     defer { lock?.end() }
-    do {
+    return try Self.blaming(variant, at: site) {
       var timer = try OpTimer(variant.launch, on: tensors)
       guard try timer.finishes(within: settings.patience) else {
         throw TuningError(site, variant, "did not finish within \(Int(settings.patience)) s")
@@ -114,18 +121,31 @@ struct Measurement {
       let seconds = try timer.sample().device
       return Candidate(
         index: index, timer: timer, timings: Timings(hasTimestamps: timer.hasTimestamps), firstSeconds: seconds)
+    }
+  }
+
+  /// Does what runs one variant; a device lost meanwhile is laid on it.
+  private static func blaming<Result>(
+    _ variant: Variant, at site: TuningSite, _ body: () throws -> Result
+  ) throws -> Result {
+    do {
+      return try body()
     } catch VulkanError.deviceLost(let function) {
       throw TuningError(site, variant, "lost the device (\(function))")
     }
   }
 
   /// Samples the candidates in turn, so that a disturbance meets all, until their order is clear or time is up.
-  private func race(_ candidates: inout [Candidate]) throws(VulkanError) {
+  private func race(_ candidates: inout [Candidate], at site: TuningSite) throws {
     let begin = ContinuousClock.now
     var running = Array(candidates.indices)
     var rounds = 0
     while running.count > 1 || rounds == 0 {
-      for i in running { candidates[i].timings.add(try candidates[i].timer.sample()) }
+      for i in running {
+        try Self.blaming(site.variants[candidates[i].index], at: site) {
+          candidates[i].timings.add(try candidates[i].timer.sample())
+        }
+      }
       rounds += 1
       guard rounds >= 3 else { continue }
       let best = candidates.map(\.timings.min).min() ?? 0

@@ -118,28 +118,37 @@ package struct Tuner {
 
 /// Measuring was stopped, or a variant took the device with it.
 package struct TuningError: Error, Sendable, CustomStringConvertible {
-  /// The variant that did.
+  /// The variant that did, nil where none was running.
   let variant: String?
   let reason: String
   package let description: String
 
-  package var wasStopped: Bool { variant == nil }
+  package let wasStopped: Bool
 
   static let stopped = TuningError(
-    variant: nil, reason: "", description: "stopped while kernels were measured, before the first step")
+    wasStopped: true, description: "stopped while kernels were measured, before the first step")
 
-  private init(variant: String?, reason: String, description: String) {
-    self.variant = variant
-    self.reason = reason
+  private init(wasStopped: Bool = false, description: String) {
+    variant = nil
+    reason = ""
+    self.wasStopped = wasStopped
     self.description = description
   }
 
   init(_ site: TuningSite, _ variant: Variant, _ reason: String) {
     self.variant = variant.name
     self.reason = reason
+    wasStopped = false
     description =
       "measuring kernels: '\(variant.name)' of \(site.op.name) at \(site.site.inputs.map(\.description).joined(separator: " ")) "
       + "\(reason); it will not be tried again, so start again, or do without measuring with --no-tune"
+  }
+
+  init(_ site: TuningSite, lostBeforeAnyVariant function: String) {
+    self.init(
+      description:
+        "measuring kernels: the device was lost (\(function)) before \(site.op.name) ran; start again, or do without "
+        + "measuring with --no-tune")
   }
 }
 
