@@ -9,7 +9,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "span.glsl"
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup; divides ROWS
+layout(constant_id = 1) const uint CLUSTER = 8;  // the subgroup
 layout(constant_id = 8) const uint A_ORDER = 0;
 layout(constant_id = 9) const uint B_ORDER = 0;
 layout(binding = 5, rgba32f) uniform readonly restrict imageBuffer a;

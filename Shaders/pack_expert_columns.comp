@@ -42,7 +42,8 @@ void main() {
   ExpertQuads quads = expert_quads(int(gl_WorkGroupID.x));
   // A block of four columns x four rows; of right operands two, of neighbouring lanes.
   const int BLOCKS = LANES == 0 ? WIDTH / 4 : WIDTH / 8;
-  for (int k = i / BLOCKS; k < quads.count; k += 64 / BLOCKS) {
+  const int QUADS_AT_ONCE = 64 / BLOCKS;
+  for (int k = i < QUADS_AT_ONCE * BLOCKS ? i / BLOCKS : quads.count; k < quads.count; k += QUADS_AT_ONCE) {
     int to = (panel * K4 + quads.first + k) * WIDTH;
     if (LANES == 0) {
       int r = i % BLOCKS * 4;

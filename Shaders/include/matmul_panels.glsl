@@ -8,11 +8,11 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "epilogue.glsl"
 
-layout(constant_id = 10) const int ROWS = 16;    // a multiple of CLUSTER and of AT_ONCE
+layout(constant_id = 10) const int ROWS = 16;    // a multiple of AT_ONCE and of 4
 layout(constant_id = 12) const int AT_ONCE = 1;  // rows that a read of B serves
 const int COLUMNS = 4 * int(SPAN);       // of a lane
 const int WIDTH = COLUMNS * int(CLUSTER);
-const int A_VECTORS = ROWS / int(CLUSTER);
+const int A_VECTORS = (ROWS + int(CLUSTER) - 1) / int(CLUSTER);
 
 // How an operand lies in memory.
 const uint PACKED = 0;   // in the order of pack_panels
@@ -28,7 +28,7 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
   int lane = int(gl_SubgroupInvocationID);
   int a_at[A_VECTORS];
   [[unroll]] for (int q = 0; q < A_VECTORS; q++) {
-    int row = lane + int(CLUSTER) * q;
+    int row = min(lane + int(CLUSTER) * q, ROWS - 1);
     a_at[q] = A_ORDER == PACKED ? (tile * K4 + k) * ROWS + row : row_of_a(min(m0 + row, m_end - 1)) * K4 + k;
   }
   int n = min(column_tile * WIDTH + lane * COLUMNS, columns - COLUMNS);

@@ -107,7 +107,7 @@ package struct DevicePlan: Sendable, Hashable {
       subgroupSize: shuffles ? requiredSubgroupSize ?? device.subgroups.size : 1,
       isSoftware: device.kind == .cpu,
       hasLargeRegisterFile: !isGCN,
-      hasInt64: device.shaderInt64, keepsLongLoops: device.keepsLongLoops,
+      hasInt64: device.shaderInt64, longestLoop: device.longestLoop,
       maxTexelBufferElements: device.limits.texelBufferElements, maxStorageBuffers: device.limits.storageBuffers,
       sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,

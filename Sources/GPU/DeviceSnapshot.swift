@@ -110,8 +110,8 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var shaderInt64 = false
   package var uniformTexelFormats = Set(TexelFormat.allCases)
   package var storageTexelFormats = Set(TexelFormat.allCases)
-  /// Of a software device's processor, see `DeviceTraits`.
-  package var keepsLongLoops = true
+  /// Of a software device's processor.
+  package var longestLoop = LongestLoop.instructions4000
   package var queueFamilies = [QueueFamily()]
   package var heaps: [MemoryHeap] = []
   package var memoryTypes: [MemoryType] = []
@@ -140,7 +140,7 @@ extension DeviceSnapshot {
     var basic = VkPhysicalDeviceProperties()
     vkGetPhysicalDeviceProperties(raw, &basic)
     self.init(name: text(basic.deviceName), kind: Kind(basic.deviceType), index: index)
-    keepsLongLoops = kind != .cpu || Processor.current.has512Bits
+    if kind == .cpu { longestLoop = Processor.current.longestLoop }
     self.extensions = Set(extensions.map { text($0.extensionName) })
     version = [Int(basic.apiVersion >> 22 & 0x7f), Int(basic.apiVersion >> 12 & 0x3ff)]
     driverVersion = basic.driverVersion

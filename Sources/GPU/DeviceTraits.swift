@@ -9,9 +9,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var hasLargeRegisterFile: Bool
   /// Whether shaders may use integers of 64 bits, which make stores wider.
   package var hasInt64: Bool
-  /// Whether a software driver's processor runs loops of 4,000 instructions at full speed. Zen 4 and 5 do, Zen 3 does not
-  /// (docs/matmul.md); no other was measured, so AVX-512 decides, which tells these apart.
-  package var keepsLongLoops: Bool
+  /// Of a software driver's processor.
+  package var longestLoop: LongestLoop
   package var maxTexelBufferElements: Int
   /// That a kernel may bind.
   package var maxStorageBuffers: Int
@@ -28,7 +27,7 @@ package struct DeviceTraits: Sendable, Hashable {
 
   package init(
     subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true, hasInt64: Bool = true,
-    keepsLongLoops: Bool = true, maxTexelBufferElements: Int = 1 << 27, maxStorageBuffers: Int = 16,
+    longestLoop: LongestLoop = .instructions4000, maxTexelBufferElements: Int = 1 << 27, maxStorageBuffers: Int = 16,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
     maxStorageBufferRange: Int = 1 << 27, maxAllocationBytes: Int = .max,
     maxGroups: [Int] = [guaranteedGroups, guaranteedGroups, guaranteedGroups],
@@ -38,7 +37,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.isSoftware = isSoftware
     self.hasLargeRegisterFile = hasLargeRegisterFile
     self.hasInt64 = hasInt64
-    self.keepsLongLoops = keepsLongLoops
+    self.longestLoop = longestLoop
     self.maxTexelBufferElements = maxTexelBufferElements
     self.maxStorageBuffers = maxStorageBuffers
     self.sharedMemoryBytes = sharedMemoryBytes

@@ -1,11 +1,19 @@
 import Foundation
 
+/// The longest loop that a processor runs from its cache of decoded instructions, as far as the loops of products tell such apart
+/// (docs/matmul.md): Zen 3, and whatever was not measured, then Zen 4, then Zen 5.
+package enum LongestLoop: Sendable, CaseIterable {
+  case instructions2000, instructions3600, instructions4000
+}
+
 /// The processor that software drivers compute on.
 package struct Processor: Sendable, Hashable, CustomStringConvertible {
   /// How many, the name, and the family and model, since virtual machines give different ones the same name.
   package let description: String
   /// What it can do, by the names that Linux uses.
   package let features: Set<String>
+  /// The longest loop that it runs from its cache of decoded instructions.
+  package let longestLoop: LongestLoop
 
   /// - Parameter text: of `/proc/cpuinfo`.
   package init(_ text: String, count: Int) {
@@ -17,6 +25,12 @@ package struct Processor: Sendable, Hashable, CustomStringConvertible {
     let numbers = ["cpu family", "model"].compactMap { name in value(name).map { "\(name) \($0)" } }
     description = "\(count) x \(([value("model name") ?? "processor"] + numbers).joined(separator: ", "))"
     features = Set((value("flags") ?? "").split(separator: " ").map(String.init))
+    longestLoop =
+      switch (value("vendor_id"), value("cpu family")) {
+      case ("AuthenticAMD", "26"): .instructions4000  // Zen 5
+      case ("AuthenticAMD", "25") where features.contains("avx512f"): .instructions3600  // Zen 4
+      default: .instructions2000
+      }
   }
 
   package static let current = Processor(

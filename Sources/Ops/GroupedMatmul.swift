@@ -145,6 +145,8 @@ package struct GroupedMatmul: Op {
         groups: GroupCount(experts, type.shape[1]))
     }
     let plain = tile.groups(rows: m, columns: n, chunks: 1)
+    // Of a column tile, so that few column tiles are shared out evenly, too.
+    let slices = min(plain.x, (16 + plain.y - 1) / plain.y)
     return Launch(
       scratch: [left, right],
       [
@@ -156,10 +158,10 @@ package struct GroupedMatmul: Op {
             AT_ONCE: tile.rowsAtOnce, ALIGNED_C: true,
             HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, ACTIVATION: epilogue.activation.rawValue,
             HAS_RESIDUAL: epilogue.residual),
-          push: .init(M: Int32(m), N: Int32(n), K4: Int32(quads)),
+          push: .init(M: Int32(m), N: Int32(n), K4: Int32(quads), slices: Int32(slices)),
           epilogue.operands(first: 5, columns: n)
             + [.scratch(0).texels(.rgba32f), .scratch(1).texels(.rgba32f), .input(2).texels(.r32ui)],
-          groups: GroupCount(plain.x, experts, plain.y), wide: tile.wide),
+          groups: GroupCount((plain.x + slices - 1) / slices, experts, plain.y * slices), wide: tile.wide),
       ])
   }
 

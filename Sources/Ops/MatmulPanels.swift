@@ -10,16 +10,17 @@ struct PanelTile {
   /// Eight columns per lane instead of four, the kernels' wide form.
   let wide: Bool
   /// Rows that a read of the right operand serves: with two fewer loads, with one fewer instructions. On a core that another thread
-  /// shares (Zen 3) one is the faster, on Zen 5 two (docs/matmul.md).
+  /// shares (Zen 3) one is the faster, on Zen 4 and 5 two (docs/matmul.md).
   let rowsAtOnce: Int32
 
-  /// nil where the driver is no software driver, has no 64-bit integers (to lay operands out), or its subgroups do not divide the
-  /// tile's rows; and where rows of C are no whole vectors, or shorter than half a tile.
+  /// - Parameter rows: a multiple of four.
+  /// nil where the driver is no software driver, has no 64-bit integers (to lay operands out), or its subgroups are larger than the
+  /// tile is high; and where rows of C are no whole vectors, or shorter than half a tile.
   init?(rows: Int, columns: Int, traits: DeviceTraits) {
     self.rows = rows
     lanes = traits.subgroupSize
-    rowsAtOnce = traits.keepsLongLoops ? 2 : 1
-    guard traits.storesWide, (4...rows).contains(lanes), rows % lanes == 0, columns % 4 == 0 else {
+    rowsAtOnce = traits.longestLoop == .instructions2000 ? 1 : 2
+    guard traits.storesWide, (4...rows).contains(lanes), columns % 4 == 0 else {
       return nil
     }
     // Eight columns are faster, unless the last tile wastes what that gains (docs/matmul.md).
@@ -31,8 +32,15 @@ struct PanelTile {
     guard wide || columns > 2 * lanes else { return nil }
   }
 
-  /// The heights to choose from, the default first.
-  static func heights(_ traits: DeviceTraits) -> [Int] { traits.keepsLongLoops ? [32, 16] : [16, 32] }
+  /// The heights to choose from, the default first: with the tallest tile whose loop stays decoded.
+  static func heights(_ traits: DeviceTraits) -> [Int] {
+    switch traits.longestLoop {
+    case .instructions2000: [16, 32]
+    // With vectors of 512 bits tiles of 28 rows were no faster.
+    case .instructions3600: traits.subgroupSize > 8 ? [32, 16] : [28, 16]
+    case .instructions4000: [32, 16]
+    }
+  }
 
   var columns: Int { (wide ? 8 : 4) * lanes }
 

@@ -25,6 +25,12 @@ import Testing
     #expect(Self.narrow.description == "2 x A, cpu family 25" && !Self.narrow.has512Bits)
     let unknown = Processor("", count: 4)
     #expect(unknown.description == "4 x processor" && !unknown.has512Bits)
+    func longestLoop(_ family: Int, _ flags: String, vendor: String = "AuthenticAMD") -> LongestLoop {
+      Processor("vendor_id\t: \(vendor)\ncpu family\t: \(family)\nflags\t\t: \(flags)\n", count: 2).longestLoop
+    }
+    #expect(longestLoop(25, "avx2") == .instructions2000 && longestLoop(25, "avx2 avx512f") == .instructions3600)
+    #expect(longestLoop(26, "avx2 avx512f") == .instructions4000)
+    #expect(longestLoop(6, "avx2 avx512f", vendor: "GenuineIntel") == .instructions2000)
   }
 
   @Test(arguments: [.driversOwn, .bits(128), .known, .measured, .measuredAnew] as [VectorWidth.Wish])

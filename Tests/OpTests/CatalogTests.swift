@@ -26,15 +26,17 @@ struct CatalogTests {
     try check(test, others.filter { !here.contains(kernels($0.launch)) }, on: device)
   }
 
-  /// So must what it launches on a processor that runs long loops where this one does not, or the other way round; one variant a case.
+  /// So must what it launches on other processors; one variant a case and processor.
   @Test(arguments: CatalogCase.all)
   func otherProcessor(_ test: CatalogCase) throws {
     let device = try TestDevice.shared.get()
     var site = try test.site(device.traits)
     let here = Set(test.variants(at: site).map { kernels($0.launch) })
-    site.traits.keepsLongLoops.toggle()
-    let other = test.variants(at: site).first { !here.contains(kernels($0.launch)) }
-    try check(test, other.map { [$0] } ?? [], on: device)
+    for longestLoop in LongestLoop.allCases where longestLoop != device.traits.longestLoop {
+      site.traits.longestLoop = longestLoop
+      let other = test.variants(at: site).first { !here.contains(kernels($0.launch)) }
+      try check(test, other.map { [$0] } ?? [], on: device)
+    }
   }
 
   /// So must what runs where a device takes no texel view as large as an operand.
