@@ -107,6 +107,7 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var shaderFloat16 = false
   /// Whether the driver tells what its compiler made of a kernel.
   package var executableInfo = false
+  /// Integers of 64 bits, which lanes can exchange, too.
   package var shaderInt64 = false
   package var uniformTexelFormats = Set(TexelFormat.allCases)
   package var storageTexelFormats = Set(TexelFormat.allCases)
@@ -187,7 +188,7 @@ extension DeviceSnapshot {
     uuid = withUnsafeBytes(of: properties11.pointee.deviceUUID) { Array($0) }
     limits.allocationBytes = Int(clamping: properties11.pointee.maxMemoryAllocationSize)
     robustBufferAccess = features.features.robustBufferAccess != 0
-    shaderInt64 = features.features.shaderInt64 != 0
+    shaderInt64 = features.features.shaderInt64 != 0 && features12.pointee.shaderSubgroupExtendedTypes != 0
     timelineSemaphore = features12.pointee.timelineSemaphore != 0
     shaderFloat16 = features12.pointee.shaderFloat16 != 0
     executableInfo = executableFeatures.pointee.pipelineExecutableInfo != 0

@@ -7,7 +7,7 @@ package struct DeviceTraits: Sendable, Hashable {
   package var isSoftware: Bool
   /// Whether four subgroups per SIMD keep 128 registers for each invocation: false on AMD's GCN, which has 64 then.
   package var hasLargeRegisterFile: Bool
-  /// Whether shaders may use integers of 64 bits, which make stores wider.
+  /// Whether shaders may use integers of 64 bits, and exchange them among lanes, which makes stores wider.
   package var hasInt64: Bool
   /// Of a software driver's processor.
   package var longestLoop: LongestLoop

@@ -42,6 +42,7 @@ final class LogicalDevice: Sendable {
     var features12 = VkPhysicalDeviceVulkan12Features()
     features12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES
     features12.timelineSemaphore = VkBool32(VK_TRUE)
+    features12.shaderSubgroupExtendedTypes = plan.snapshot.shaderInt64 ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
     features12.shaderFloat16 = plan.snapshot.shaderFloat16 ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
     if plan.purpose == .compiling {
       var executable = VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR()

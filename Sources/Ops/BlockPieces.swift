@@ -4,18 +4,12 @@ import Kernels
 
 /// A parameter block in pieces that a device can bind, one as a rule, and the norm of its gradients: what optimisers share.
 struct BlockPieces {
-  /// What one dispatch covers: elements from `first` on, with the sums of squares that it leaves.
+  /// What one dispatch covers, with the sums of squares that it leaves.
   struct Piece {
-    let first: Int
-    let count: Int
+    let elements: Range<Int>
     fileprivate let vectorsPerLane: Int
     fileprivate let groups: Int
     fileprivate let firstPartial: Int
-
-    private var elements: Range<Int> { first..<first + count }
-    /// Of the block, and of the table of its chunks.
-    var bytes: Range<Int> { elements.lowerBound * 4..<elements.upperBound * 4 }
-    var words: Range<Int> { elements.lowerBound / AdamW.chunk * 4..<elements.upperBound / AdamW.chunk * 4 }
   }
 
   let pieces: [Piece]
@@ -37,7 +31,8 @@ struct BlockPieces {
       let groups = (vectors + 64 * vectorsPerLane - 1) / (64 * vectorsPerLane)
       pieces.append(
         Piece(
-          first: first, count: 4 * vectors, vectorsPerLane: vectorsPerLane, groups: groups, firstPartial: partials))
+          elements: first..<first + 4 * vectors, vectorsPerLane: vectorsPerLane, groups: groups,
+          firstPartial: partials))
       partials += groups * 64 / traits.cluster
     }
     self.pieces = pieces
@@ -54,14 +49,25 @@ struct BlockPieces {
       Dispatch(
         SquaredNormKernel.self, constants: .init(CLUSTER: UInt32(cluster)),
         push: .init(
-          count4: UInt32(piece.count / 4), vectors_per_lane: UInt32(piece.vectorsPerLane),
+          count4: UInt32(piece.elements.count / 4), vectors_per_lane: UInt32(piece.vectorsPerLane),
           first_partial: UInt32(piece.firstPartial)),
-        [.colocated.part(piece.bytes).texels(.rgba32f), .input(table).part(piece.words).texels(.r32ui), .scratch(0)],
+        [
+          .colocated.part(bytesOf: piece.elements).texels(.rgba32f),
+          .input(table).part(wordsOf: piece.elements).texels(.r32ui), .scratch(0),
+        ],
         groups: GroupCount(piece.groups))
     } + [
       Dispatch(
         GradientNormKernel.self, push: .init(count: UInt32(partialCount)),
         [.scratch(0).texels(.r32ui), .output(0), .input(status)], groups: GroupCount(1))
     ]
+  }
+}
+
+extension Operand {
+  /// Some elements of a block, and what its table says of them.
+  func part(bytesOf elements: Range<Int>) -> Operand { part(elements.lowerBound * 4..<elements.upperBound * 4) }
+  func part(wordsOf elements: Range<Int>) -> Operand {
+    part(elements.lowerBound / AdamW.chunk * 4..<elements.upperBound / AdamW.chunk * 4)
   }
 }

@@ -28,14 +28,16 @@ package struct Sgd: Op {
   package func launch(_ site: LaunchSite) -> Launch {
     let block = BlockPieces(count, site.traits)
     let updates = block.pieces.map { piece -> Dispatch in
-      let state = [Operand.input(0), .input(1)].map { $0.part(piece.bytes) }
+      let state = [Operand.input(0), .input(1)].map { $0.part(bytesOf: piece.elements) }
       let given: [Operand] = [
-        .colocated.part(piece.bytes).texels(.rgba32f), .input(3).part(piece.words).texels(.r32ui), .input(4), .input(2),
+        .colocated.part(bytesOf: piece.elements).texels(.rgba32f),
+        .input(3).part(wordsOf: piece.elements).texels(.r32ui), .input(4), .input(2),
       ]
       return Dispatch(
         SgdKernel.self,
-        push: .init(count4: UInt32(piece.count / 4), momentum: Float(momentum), weight_decay: Float(weightDecay)),
-        state.map { $0.texels(.rgba32f) } + given + state, vectors: piece.count / 4, site.traits)
+        push: .init(
+          count4: UInt32(piece.elements.count / 4), momentum: Float(momentum), weight_decay: Float(weightDecay)),
+        state.map { $0.texels(.rgba32f) } + given + state, vectors: piece.elements.count / 4, site.traits)
     }
     return Launch(scratch: [block.partials], block.norm(table: 3, status: 2) + updates)
   }

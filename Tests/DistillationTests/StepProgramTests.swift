@@ -215,7 +215,11 @@ private func barriers(_ layout: PlanLayout) -> Int {
     }
     for dispatch in launch.dispatches.dropFirst(layout.prepared[step]) {
       let touches = zip(dispatch.operands, dispatch.source.bindings).compactMap { operand, binding in
-        touched(operand).map { HazardTracker.Touch(buffer: $0.buffer, range: $0.range, writes: binding.access.writes) }
+        touched(operand).map { place in
+          let part = operand.bytes ?? 0..<place.range.count
+          let range = place.range.lowerBound + part.lowerBound..<place.range.lowerBound + part.upperBound
+          return HazardTracker.Touch(buffer: place.buffer, range: range, writes: binding.access.writes)
+        }
       }
       if tracker.needsBarrier(before: touches) { count += 1 }
     }
