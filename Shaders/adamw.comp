@@ -37,7 +37,6 @@ layout(push_constant) uniform Push {
 #endif
 
 void main() {
-  uint i = linear_index();
   float rate = uintBitsToFloat(state[1]);
   float step_size = rate / uintBitsToFloat(state[2]);
   float correction = inversesqrt(uintBitsToFloat(state[3]));

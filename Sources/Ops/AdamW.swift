@@ -41,7 +41,7 @@ package struct AdamW: Op {
     let norms = block.norm(table: 4, status: 3)
     let laneStores = LaneStores(site.traits)
     let updates = block.pieces.flatMap { piece -> [Dispatch] in
-      let whole = laneStores == nil ? 0 : piece.elements.count / LaneStores.unit * LaneStores.unit
+      let whole = laneStores?.storable(piece.elements.count) ?? 0
       let (stored, rest) = (piece.elements.prefix(whole), piece.elements.dropFirst(whole))
       return (stored.isEmpty ? [] : [update(stored, laneStores, site.traits)])
         + (rest.isEmpty ? [] : [update(rest, nil, site.traits)])
@@ -67,7 +67,7 @@ package struct AdamW: Op {
       AdamwKernel.self,
       constants: .init(
         local_size_x: UInt32(laneStores.lanes), LANES: UInt32(laneStores.lanes), TURNS: UInt32(LaneStores.turns)),
-      push: push, read + given + state, groups: laneStores.groups(units: elements.count / LaneStores.unit), wide: true)
+      push: push, read + given + state, groups: laneStores.groups(elements.count), wide: true)
   }
 
   package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {

@@ -17,7 +17,15 @@ struct LaneStores {
     guard traits.storesWide, Self.unit % (8 * lanes * Self.turns) == 0 else { return nil }
   }
 
-  func groups(units: Int) -> GroupCount { GroupCount(Self.unit / (8 * lanes * Self.turns), units) }
+  private var groupsOfUnit: Int { Self.unit / (8 * lanes * Self.turns) }
+
+  /// So many of `count` elements can be stored in one dispatch: whole units, in groups whose numbers have 20 bits.
+  func storable(_ count: Int) -> Int {
+    min(count / Self.unit, DeviceTraits.guaranteedGroups, (1 << 20) / groupsOfUnit) * Self.unit
+  }
+
+  /// For as many elements as are `storable`.
+  func groups(_ count: Int) -> GroupCount { GroupCount(groupsOfUnit, count / Self.unit) }
 }
 
 extension InlineArray where count == 16, Element == UInt32 {

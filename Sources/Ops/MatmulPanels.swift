@@ -13,9 +13,9 @@ struct PanelTile {
   /// shares (Zen 3) one is the faster, on Zen 4 and 5 two (docs/matmul.md).
   let rowsAtOnce: Int32
 
-  /// - Parameter rows: a multiple of four.
   /// nil where the driver is no software driver, has no 64-bit integers (to lay operands out), or its subgroups are larger than the
   /// tile is high; and where rows of C are no whole vectors, or shorter than half a tile.
+  /// - Parameter rows: a multiple of four.
   init?(rows: Int, columns: Int, traits: DeviceTraits) {
     self.rows = rows
     lanes = traits.subgroupSize
