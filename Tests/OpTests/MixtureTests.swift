@@ -75,7 +75,7 @@ struct MixtureTests {
     traits.maxAllocationBytes = largest.map { MemoryPlan.aligned($0.bytes) }.max() ?? 0
     let layout = PlanLayout(program, traits: traits)
     #expect(layout.misfit == nil && layout.arenaBytes > 2 * layout.arenaBufferBytes)
-    let split = try Plan(layout, on: device, blocks: [:], slots: 1, profiling: true, longest: 0)
+    let split = try Plan(layout, on: device, blocks: [:], slots: 1, profiling: device.plan.hasTimestamps, longest: 0)
     traits.maxAllocationBytes -= 256
     #expect(PlanLayout(program, traits: traits).misfit?.contains("where one buffer has") == true)
     let parts = try split.run { feed in
