@@ -67,7 +67,7 @@ for driver in "${drivers[@]}"; do
   log=$folder/$driver.log
   echo "test-drivers: $driver, see $log"
   if suite "$driver" >"$log" 2>&1; then result=passed; else result=failed && status=1; fi
-  # Of the runner's lines: `SIGN Test NAME passed after ...`; the summary begins with `Test run`.
+  # Of the runner's lines: `SIGN Test NAME passed after ...`; the summary begins with `Test run with`.
   count() { grep -E '^[^ ]+ +Test ' "$log" | grep -v 'Test run with' | grep -cE "$1" || true; }
   # A driver that does not start skips everything.
   if [[ $(count ' passed after') -eq 0 ]]; then result=failed && status=1; fi

@@ -145,8 +145,10 @@ package struct GroupedMatmul: Op {
         groups: GroupCount(experts, type.shape[1]))
     }
     let plain = tile.groups(rows: m, columns: n, chunks: 1)
-    // Of a column tile, so that few column tiles are shared out evenly, too.
-    let slices = min(plain.x, (16 + plain.y - 1) / plain.y)
+    // Of a column tile, so that few column tiles are shared out evenly, too; none is empty.
+    let wanted = (16 + plain.y - 1) / plain.y
+    let rowTiles = (plain.x + wanted - 1) / wanted
+    let slices = (plain.x + rowTiles - 1) / rowTiles
     return Launch(
       scratch: [left, right],
       [
@@ -161,7 +163,7 @@ package struct GroupedMatmul: Op {
           push: .init(M: Int32(m), N: Int32(n), K4: Int32(quads), slices: Int32(slices)),
           epilogue.operands(first: 5, columns: n)
             + [.scratch(0).texels(.rgba32f), .scratch(1).texels(.rgba32f), .input(2).texels(.r32ui)],
-          groups: GroupCount((plain.x + slices - 1) / slices, experts, plain.y * slices), wide: tile.wide),
+          groups: GroupCount(rowTiles, experts, plain.y * slices), wide: tile.wide),
       ])
   }
 
