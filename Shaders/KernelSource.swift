@@ -55,6 +55,9 @@ package struct KernelSource: Sendable {
     module = .words(words)
   }
 
+  /// LANES of wide forms that store lane by lane (`include/lane_stores.glsl`).
+  package static let lanesID: UInt32 = 99
+
   /// The SPIR-V module.
   package func words() -> [UInt32] {
     switch module {
@@ -104,7 +107,13 @@ private func sextet(_ c: UInt8) -> UInt32 {
   }
 }
 
-/// Values for a shader's push-constant block, laid out exactly as the shader's std430 block (checked by `shadergen`).
+extension InlineArray where count == 16, Element == UInt32 {
+  /// 0 ... 15, what wide forms find numbers in (`include/lane_stores.glsl`).
+  package static var identity: Self { Self { UInt32($0) } }
+}
+
+/// Values for a shader's push-constant block, laid out exactly as the shader's std430 block (checked by `shadergen`); the narrow
+/// form's is the beginning of the wide form's.
 package protocol PushConstants: BitwiseCopyable, Sendable {}
 
 /// Values for a shader's specialization constants.

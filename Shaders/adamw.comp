@@ -1,15 +1,12 @@
 #version 450
 // AdamW over a whole block of count4 vectors. Parameters and moments are read as texels (much faster on CPU drivers) and
 // written as storage; a subgroup reads only what it writes itself, so the two views never race.
-// Groups: linear, of 64 invocations; where LANES is set of one subgroup, TURNS spans of each lane, over whole groups.
+// In the wide form the block is whole groups, so that nothing is updated twice.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "adamw.glsl"
-#include "linear.glsl"
-#include "span.glsl"
-layout(local_size_x = 64, local_size_x_id = 0) in;
-layout(constant_id = 1) const uint LANES = 0;  // of the subgroup, where it stores lane by lane, see lane_stores.glsl
-layout(constant_id = 2) const uint TURNS = 1;
+#include "elementwise.glsl"
+layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer old_p;
 layout(binding = 1) uniform textureBuffer old_m;
 layout(binding = 2) uniform textureBuffer old_v;
@@ -30,11 +27,8 @@ layout(push_constant) uniform Push {
   float eps;
   float weight_decay;
   float max_norm;  // 0: no clipping
-  uint identity[16];
+  IDENTITY
 };
-#ifdef WIDE
-#include "lane_stores.glsl"
-#endif
 
 void main() {
   float rate = uintBitsToFloat(state[1]);
@@ -43,21 +37,11 @@ void main() {
   float total = norm[0];
   bool halted = status[0] != 0;
   float scale = max_norm > 0 ? min(1, max_norm / (total + 1e-6)) : 1;
-#ifdef WIDE
-  uint group = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x;
-  uint first = known_uniform(group) * TURNS * LANES;
-#endif
-  [[unroll]] for (uint turn = 0; turn < TURNS; turn++) {
-    uint i = linear_index();
-#ifdef WIDE
-    if (LANES != 0) i = (group * TURNS + turn) * LANES + gl_SubgroupInvocationID;
-#endif
-    uint word = 0;
+  EACH_SPAN(i, count4 / SPAN) {
+    uint word = texelFetch(table, int(SPAN * i / 16)).x;  // a span lies within a chunk
     vec4 p1[SPAN], m1[SPAN], v1[SPAN];
     [[unroll]] for (uint j = 0; j < SPAN; j++) {
-      int held = int(min(SPAN * i + j, count4 - 1));
-      // A span lies within a chunk.
-      if (j == 0) word = texelFetch(table, held / 16).x;
+      int held = int(SPAN * i + j);
       bvec4 own = owned(halted ? 0 : word, held);
       vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held), v0 = texelFetch(old_v, held);
       vec4 x = texelFetch(g, held) * scale;
@@ -70,18 +54,8 @@ void main() {
       m1[j] = mix(m0, m1[j], own);
       v1[j] = mix(v0, v1[j], own);
     }
-#ifdef WIDE
-    if (LANES != 0) {
-      STORE_LANES(p, first + turn * LANES, LANES, p1)
-      STORE_LANES(m, first + turn * LANES, LANES, m1)
-      STORE_LANES(v, first + turn * LANES, LANES, v1)
-      continue;
-    }
-#endif
-    if (i < count4 / SPAN) {
-      p[i] = span(p1);
-      m[i] = span(m1);
-      v[i] = span(v1);
-    }
+    STORE(p, i, span(p1))
+    STORE(m, i, span(m1))
+    STORE(v, i, span(v1))
   }
 }

@@ -22,16 +22,16 @@ layout(push_constant) uniform Push {
   uint U;
   uint sample_rows;  // H U
   float scale;
+  IDENTITY
 };
 
 void main() {
-  uint r = linear_cluster();
-  uint row = min(r, rows - 1);
-  uint bias_row = SHARED ? row % U : row / sample_rows * U + row % U;
+  ROW_HERE(r, rows)
+  uint bias_row = SHARED ? r % U : r / sample_rows * U + r % U;
   vec4 v[VECTORS];
   vec4 top = vec4(-3e38);
   [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    v[i] = row4(x, row * C, i) * scale;
+    v[i] = row4(x, r * C, i) * scale;
     if (BIAS) v[i] += row4(bias, bias_row * C, i);
     v[i] = mix(vec4(-3e38), v[i], lessThan(column(i) + uvec4(0, 1, 2, 3), uvec4(C)));
     top = max(top, v[i]);
@@ -44,5 +44,5 @@ void main() {
   }
   float factor = 1.0 / cluster_sum(dot(sum, vec4(1.0)));
   [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] *= factor;
-  if (r < rows) STORE_ROW(y, r * C, v);
+  STORE_ROW(y, v)
 }

@@ -17,11 +17,12 @@ layout(binding = 2) writeonly buffer Dx { Span dx[]; };
 layout(push_constant) uniform Push {
   uint rows;
   float scale;
+  IDENTITY
 };
 
 void main() {
-  uint r = linear_cluster();
-  uint start = min(r, rows - 1) * C;
+  ROW_HERE(r, rows)
+  uint start = r * C;
   vec4 p[VECTORS];
   vec4 g[VECTORS];
   vec4 sum = vec4(0.0);
@@ -32,5 +33,5 @@ void main() {
   }
   float along = cluster_sum(dot(sum, vec4(1.0)));
   [[unroll]] for (uint i = 0; i < VECTORS; i++) p[i] *= scale * (g[i] - along);
-  if (r < rows) STORE_ROW(dx, start, p);
+  STORE_ROW(dx, p)
 }

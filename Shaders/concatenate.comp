@@ -1,15 +1,14 @@
 #version 450
 // y[o] = [a[o] | b[o]], rows of A and of B elements, count elements in all; the views are R32 unless A and B are multiples of 4.
 #extension GL_GOOGLE_include_directive : require
-#include "linear.glsl"
-#include "span.glsl"
+#include "elementwise.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint A = 64;
 layout(constant_id = 1) const uint B = 64;
 layout(binding = 0) uniform textureBuffer a;
 layout(binding = 1) uniform textureBuffer b;
 layout(binding = 2) writeonly buffer Y { Span y[]; };
-layout(push_constant) uniform Push { uint count; };
+layout(push_constant) uniform Push { uint count; IDENTITY };
 
 // What y has at i, in elements or in vectors.
 vec4 entry(uint i, uint extent_a, uint extent_b) {
@@ -25,6 +24,5 @@ vec4 value(uint i) {
 }
 
 void main() {
-  uint i = linear_index();
-  if (i < (count + 3) / 4 / SPAN) y[i] = SPAN_OF(value, i);
+  EACH_SPAN(i, (count + 3) / 4 / SPAN) STORE(y, i, SPAN_OF(value, i))
 }

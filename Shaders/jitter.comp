@@ -1,8 +1,7 @@
 #version 450
 // y[i] = x[i] + (2 u[i] - 1) scale |x[i]|, count4 vectors of four.
 #extension GL_GOOGLE_include_directive : require
-#include "linear.glsl"
-#include "span.glsl"
+#include "elementwise.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer u;
@@ -10,6 +9,7 @@ layout(binding = 2) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push {
   uint count4;
   float scale;
+  IDENTITY
 };
 
 vec4 value(uint i) {
@@ -18,6 +18,5 @@ vec4 value(uint i) {
 }
 
 void main() {
-  uint i = linear_index();
-  if (i < count4 / SPAN) y[i] = SPAN_OF(value, i);
+  EACH_SPAN(i, count4 / SPAN) STORE(y, i, SPAN_OF(value, i))
 }

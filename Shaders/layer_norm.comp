@@ -21,12 +21,13 @@ layout(push_constant) uniform Push {
   uint rows;
   uint turn;  // rows of weight and bias
   float eps;
+  IDENTITY
 };
 
 void main() {
-  uint r = linear_cluster();
-  uint start = min(r, rows - 1) * C;
-  uint parameters = min(r, rows - 1) % turn * C;
+  ROW_HERE(r, rows)
+  uint start = r * C;
+  uint parameters = r % turn * C;
   vec4 v[VECTORS];
   vec4 sum = vec4(0.0);
   [[unroll]] for (uint i = 0; i < VECTORS; i++) {
@@ -41,11 +42,7 @@ void main() {
   }
   float s = inversesqrt(cluster_sum(dot(sum, vec4(1.0))) / C + eps);
   [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] = v[i] * s * row4(weight, parameters, i) + row4(bias, parameters, i);
-  if (r < rows) {
-    STORE_ROW(y, start, v);
-    if (cluster_lane() == 0) {
-      mean[r] = m;
-      rstd[r] = s;
-    }
-  }
+  STORE_ROW(y, v)
+  STORE_OF_ROW(mean, m)
+  STORE_OF_ROW(rstd, s)
 }

@@ -23,15 +23,15 @@ layout(binding = 6) writeonly buffer DX { Span dx[]; };
 layout(push_constant) uniform Push {
   uint rows;
   uint turn;  // rows of weight
+  IDENTITY
 };
 
 void main() {
-  uint r = linear_cluster();
-  int known = int(min(r, rows - 1));
-  uint start = known * C;
-  uint parameters = uint(known) % turn * C;
-  float m = texelFetch(mean, known).x;
-  float s = texelFetch(rstd, known).x;
+  ROW_HERE(r, rows)
+  uint start = r * C;
+  uint parameters = r % turn * C;
+  float m = texelFetch(mean, int(r)).x;
+  float s = texelFetch(rstd, int(r)).x;
   vec4 g[VECTORS];
   vec4 h[VECTORS];
   vec4 sum_g = vec4(0.0);
@@ -47,5 +47,5 @@ void main() {
     g[i] = s * (g[i] - means.x - h[i] * means.y);
     if (RESIDUAL) g[i] += row4(residual, start, i);
   }
-  if (r < rows) STORE_ROW(dx, start, g);
+  STORE_ROW(dx, g)
 }

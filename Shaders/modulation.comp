@@ -17,14 +17,15 @@ layout(binding = 2) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push {
   uint rows;
   float eps;
+  IDENTITY
 };
 
 void main() {
-  uint r = linear_cluster();
-  uint start = min(r, rows - 1) * C;
+  ROW_HERE(r, rows)
+  uint start = r * C;
   vec4 h[VECTORS];
   [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = row4(x, start, i);
   float factor = standardize(h, eps) * texelFetch(gain, 0).x;
   [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = h[i] * factor + 1.0;
-  if (r < rows) STORE_ROW(y, start, h);
+  STORE_ROW(y, h)
 }

@@ -21,11 +21,12 @@ layout(binding = 4) writeonly buffer DGain { float dgain[]; };
 layout(push_constant) uniform Push {
   uint rows;
   float eps;
+  IDENTITY
 };
 
 void main() {
-  uint r = linear_cluster();
-  uint start = min(r, rows - 1) * C;
+  ROW_HERE(r, rows)
+  uint start = r * C;
   vec4 h[VECTORS];
   vec4 g[VECTORS];
   [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = row4(x, start, i);
@@ -42,8 +43,6 @@ void main() {
   vec2 means = sums / C;
   float factor = rstd * texelFetch(gain, 0).x;
   [[unroll]] for (uint i = 0; i < VECTORS; i++) g[i] = factor * (g[i] - means.x - h[i] * means.y);
-  if (r < rows) {
-    STORE_ROW(dx, start, g);
-    if (cluster_lane() == 0) dgain[r] = sums.y;
-  }
+  STORE_ROW(dx, g)
+  STORE_OF_ROW(dgain, sums.y)
 }

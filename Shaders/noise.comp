@@ -3,12 +3,11 @@
 // first. i < count.
 #extension GL_GOOGLE_include_directive : require
 #include "linear.glsl"
-#include "span.glsl"
 #include "philox.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const bool GUMBEL = false;
 layout(binding = 0) readonly buffer State { uint state[8]; };  // 0: step; 4, 5: seed, low and high
-layout(binding = 1) writeonly buffer X { Span x[]; };
+layout(binding = 1) writeonly buffer X { vec4 x[]; };
 layout(push_constant) uniform Push {
   uint count;
   uint stream;
@@ -42,5 +41,5 @@ vec4 value(uint i) { return vec4(number(4 * i), number(4 * i + 1), number(4 * i 
 
 void main() {
   uint i = linear_index();
-  if (i < (count + 3) / 4 / SPAN) x[i] = SPAN_OF(value, i);
+  if (i < (count + 3) / 4) x[i] = value(i);
 }

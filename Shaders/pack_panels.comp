@@ -1,32 +1,34 @@
 #version 450
 // Lays one operand of a product out in the order in which matmul_panels reads it: panels of WIDTH rows of op(X) [R, K],
 // [R / WIDTH up][K4][WIDTH] vectors of four k, zeros from K on; places past R hold copies or zeros.
-//   ALONG_K: X is [R, K], else [K, R]. Group z packs matrix z of several, stored one after another.
-// Within a panel rows keep their order where LANES is 0 (left operands); otherwise entry p LANES + l is row COLUMNS l + p, COLUMNS being
+//   ALONG_K: X is [R, K], else [K, R].
+// Within a panel rows keep their order where they are of a left operand; of a RIGHT one entry p LANES + l is row COLUMNS l + p, COLUMNS being
 // WIDTH / LANES, 4 or 8, so that as many fetches bring a lane neighbouring columns of C (right operands).
+// Groups: x parts of a panel, one a subgroup, of SHARE spans or more (a panel has as many); y panels; z matrices, one stored after
+// another.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "fetch4.glsl"
-#include "linear.glsl"
-#include "wide.glsl"
+#include "lane_stores.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const bool ALONG_K = true;
 layout(constant_id = 1) const bool ALIGNED = true;  // rows of X are whole vectors, see fetch4.glsl
 layout(constant_id = 2) const int WIDTH = 16;
-layout(constant_id = 3) const int LANES = 0;
-const int COLUMNS = WIDTH / (LANES == 0 ? 1 : LANES);
+layout(constant_id = 3) const bool RIGHT = false;
+const int COLUMNS = WIDTH / int(LANES);
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) writeonly buffer Y { u64vec4 y[]; };  // two entries each
 layout(push_constant) uniform Push {
   int R;
   int K;
   int K4;
+  uint identity[16];
 };
 
-int panels() { return (R + WIDTH - 1) / WIDTH; }
+const int SPANS = WIDTH / 2;  // of a quad
+const int HALF = int(LANES) / 2;
+
 int first_element() { return int(gl_WorkGroupID.z) * R * K; }
-/// Where entry 0 of a panel at quad k lies.
-int entry(int panel, int k) { return ((int(gl_WorkGroupID.z) * panels() + panel) * K4 + k) * WIDTH; }
 
 /// Rows r ..< r + 4 of op(X) at quad k, from [K, R].
 vec4[4] turned(int r, int k) {
@@ -41,37 +43,43 @@ vec4[4] turned(int r, int k) {
 }
 
 void main() {
-  int i = int(linear_index());
+  int subgroup = int(gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID), lane = int(gl_SubgroupInvocationID);
+  int row = int(gl_WorkGroupID.y) * WIDTH;
+  // The panel's first span. A subgroup past its panel's end moves back, and stores what another one does.
+  int panel = int(gl_WorkGroupID.z * gl_NumWorkGroups.y + gl_WorkGroupID.y) * K4 * SPANS;
   if (ALONG_K) {
-    // Two neighbouring entries, four quads of each, which share a cache line of X.
-    int blocks = (K4 + 3) / 4;
-    int e = i % (WIDTH / 2) * 2, k = i / (WIDTH / 2) % blocks * 4, panel = i / (WIDTH / 2) / blocks;
-    if (panel < panels()) {
-      int row = panel * WIDTH + (LANES == 0 ? e : e % LANES * COLUMNS + e / LANES);
-      int low = first_element() + min(row, R - 1) * K;
-      int high = first_element() + min(row + (LANES == 0 ? 1 : COLUMNS), R - 1) * K;
-      int to = entry(panel, k) + e;
-      [[unroll]] for (int j = 0; j < 4; j++) {
-        int at = min(k + j, K4 - 1) * 4;
-        u64vec4 value = wide(fetch4(x, ALIGNED, low, at, K), fetch4(x, ALIGNED, high, at, K));
-        if (k + j < K4) y[(to + j * WIDTH) >> 1] = value;
-      }
+    int first = min(subgroup * int(SHARE), K4 * SPANS - int(SHARE));
+    uint at = known_uniform(panel + first);
+    [[unroll]] for (uint turn = 0; turn < SHARE; turn += LANES) {
+      int i = first + int(turn) + lane, e = i % SPANS * 2, k = i / SPANS * 4;
+      int low = row + (RIGHT ? e % int(LANES) * COLUMNS + e / int(LANES) : e), high = low + (RIGHT ? COLUMNS : 1);
+      STORE_LANES(
+          y, at + turn + lane_,
+          wide(
+              fetch4(x, ALIGNED, first_element() + min(low, R - 1) * K, k, K),
+              fetch4(x, ALIGNED, first_element() + min(high, R - 1) * K, k, K)))
     }
-  } else if (LANES == 0) {
-    // A block of four rows x four k.
-    int r = i % (WIDTH / 4) * 4, k = i / (WIDTH / 4) % K4, panel = i / (WIDTH / 4) / K4;
-    if (panel < panels()) {
-      vec4 rows[4] = turned(panel * WIDTH + r, k);
-      [[unroll]] for (int j = 0; j < 4; j += 2) y[(entry(panel, k) + r + j) >> 1] = wide(rows[j], rows[j + 1]);
+  } else if (!RIGHT) {
+    // Blocks of four rows x four k, two spans each.
+    int first = min(subgroup * int(SHARE) / 2, K4 * SPANS / 2 - int(SHARE) / 2);
+    uint at = known_uniform(panel + 2 * first);
+    [[unroll]] for (uint turn = 0; turn < SHARE / 2; turn += LANES) {
+      int i = first + int(turn) + lane;
+      vec4 rows[4] = turned(row + i % (SPANS / 2) * 4, i / (SPANS / 2));
+      STORE_LANES(y, at + 2 * (turn + lane_), wide(rows[0], rows[1]))
+      STORE_LANES(y, at + 2 * (turn + lane_) + 1, wide(rows[2], rows[3]))
     }
   } else {
-    // Two such blocks, of neighbouring lanes.
+    // Two such blocks of neighbouring lanes; half of the subgroup has the next ones, of the same quad or of the next.
     const int QUADS = COLUMNS / 4;
-    int r = i % QUADS * 4, l = i / QUADS % (LANES / 2) * 2, k = i / (WIDTH / 8) % K4, panel = i / (WIDTH / 8) / K4;
-    if (panel < panels()) {
-      vec4 low[4] = turned(panel * WIDTH + COLUMNS * l + r, k);
-      vec4 high[4] = turned(panel * WIDTH + COLUMNS * (l + 1) + r, k);
-      [[unroll]] for (int j = 0; j < 4; j++) y[(entry(panel, k) + (r + j) * LANES + l) >> 1] = wide(low[j], high[j]);
-    }
+    int k = min(subgroup * (2 / QUADS), K4 - 2 / QUADS), side = lane / HALF;
+    uint at = known_uniform(panel + k * SPANS);
+    int r = row + lane % HALF * 2 * COLUMNS + side % QUADS * 4;
+    vec4 low[4] = turned(r, k + side / QUADS), high[4] = turned(r + COLUMNS, k + side / QUADS);
+    [[unroll]] for (uint j = 0; j < 4; j++)
+      STORE_LANES(
+          y,
+          at + lane_ / HALF / QUADS * SPANS + (lane_ / HALF % QUADS * 4 + j) * HALF + lane_ % HALF,
+          wide(low[j], high[j]))
   }
 }

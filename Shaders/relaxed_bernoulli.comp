@@ -1,8 +1,7 @@
 #version 450
 // y[b, i] = log sigmoid((logit u[b, i] + logit exp(log_p[i])) / temperature): log_p [N], u [B, N] -> y [B, N].
 #extension GL_GOOGLE_include_directive : require
-#include "linear.glsl"
-#include "span.glsl"
+#include "elementwise.glsl"
 #include "relaxed_bernoulli.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint N = 64;
@@ -10,6 +9,7 @@ layout(binding = 2) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push {
   uint count4;
   float temperature;
+  IDENTITY
 };
 
 vec4 log_p4(uint i) {
@@ -28,6 +28,5 @@ vec4 value(uint i) {
 }
 
 void main() {
-  uint i = linear_index();
-  if (i < count4 / SPAN) y[i] = SPAN_OF(value, i);
+  EACH_SPAN(i, count4 / SPAN) STORE(y, i, SPAN_OF(value, i))
 }

@@ -1,8 +1,7 @@
 #version 450
 // y[i] = x[i] scale[i % N] (+ residual[i]), count4 vectors of four; the view of scale is R32 unless N % 4 = 0.
 #extension GL_GOOGLE_include_directive : require
-#include "linear.glsl"
-#include "span.glsl"
+#include "elementwise.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint N = 64;
 layout(constant_id = 1) const bool RESIDUAL = false;
@@ -11,7 +10,7 @@ layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer scale;
 layout(binding = 2) uniform textureBuffer residual;
 layout(binding = 3) writeonly buffer Y { Span y[]; };
-layout(push_constant) uniform Push { uint count4; };
+layout(push_constant) uniform Push { uint count4; IDENTITY };
 
 vec4 scale4(uint i) {
   if (N % 4 == 0) return texelFetch(scale, int(i % (N / 4)));
@@ -27,6 +26,5 @@ vec4 value(uint i) {
 }
 
 void main() {
-  uint i = linear_index();
-  if (i < count4 / SPAN) y[i] = SPAN_OF(value, i);
+  EACH_SPAN(i, count4 / SPAN) STORE(y, i, SPAN_OF(value, i))
 }

@@ -1,8 +1,7 @@
 #version 450
 // y[b, j] = scale[b] x[b, j] (+ residual[b, j]), j < INNER, count elements in all. The view of scale is R32.
 #extension GL_GOOGLE_include_directive : require
-#include "linear.glsl"
-#include "span.glsl"
+#include "elementwise.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint INNER = 64;
 layout(constant_id = 1) const bool RESIDUAL = false;
@@ -11,7 +10,7 @@ layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer scale;
 layout(binding = 2) uniform textureBuffer residual;
 layout(binding = 3) writeonly buffer Y { Span y[]; };
-layout(push_constant) uniform Push { uint count; };
+layout(push_constant) uniform Push { uint count; IDENTITY };
 
 vec4 scale4(uint i) {
   if (INNER % 4 == 0) return vec4(texelFetch(scale, int(i / (INNER / 4))).x);
@@ -27,6 +26,5 @@ vec4 value(uint i) {
 }
 
 void main() {
-  uint i = linear_index();
-  if (i < (count + 3) / 4 / SPAN) y[i] = SPAN_OF(value, i);
+  EACH_SPAN(i, (count + 3) / 4 / SPAN) STORE(y, i, SPAN_OF(value, i))
 }

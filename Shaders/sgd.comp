@@ -4,8 +4,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "adamw.glsl"
-#include "linear.glsl"
-#include "span.glsl"
+#include "elementwise.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer old_p;
 layout(binding = 1) uniform textureBuffer old_m;
@@ -19,29 +18,27 @@ layout(push_constant) uniform Push {
   uint count4;
   float momentum;
   float weight_decay;
+  IDENTITY
 };
 
 void main() {
-  uint i = linear_index();
   float rate = uintBitsToFloat(state[1]);
   bool halted = status[0] != 0;
-  uint word = 0;
-  vec4 p1[SPAN], m1[SPAN];
-  [[unroll]] for (uint j = 0; j < SPAN; j++) {
-    int held = int(min(SPAN * i + j, count4 - 1));
-    // A span lies within a chunk.
-    if (j == 0) word = texelFetch(table, held / 16).x;
-    bvec4 own = owned(halted ? 0 : word, held);
-    vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held);
-    vec4 x = texelFetch(g, held) + ((word & DECAYS) == 0 ? 0 : weight_decay) * p0;
-    m1[j] = momentum * m0 + x;
-    p1[j] = p0 - rate * (x + momentum * m1[j]);
-    // What is not owned is written back as it was.
-    p1[j] = mix(p0, p1[j], own);
-    m1[j] = mix(m0, m1[j], own);
-  }
-  if (i < count4 / SPAN) {
-    p[i] = span(p1);
-    m[i] = span(m1);
+  EACH_SPAN(i, count4 / SPAN) {
+    uint word = texelFetch(table, int(SPAN * i / 16)).x;  // a span lies within a chunk
+    vec4 p1[SPAN], m1[SPAN];
+    [[unroll]] for (uint j = 0; j < SPAN; j++) {
+      int held = int(SPAN * i + j);
+      bvec4 own = owned(halted ? 0 : word, held);
+      vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held);
+      vec4 x = texelFetch(g, held) + ((word & DECAYS) == 0 ? 0 : weight_decay) * p0;
+      m1[j] = momentum * m0 + x;
+      p1[j] = p0 - rate * (x + momentum * m1[j]);
+      // What is not owned is written back as it was.
+      p1[j] = mix(p0, p1[j], own);
+      m1[j] = mix(m0, m1[j], own);
+    }
+    STORE(p, i, span(p1))
+    STORE(m, i, span(m1))
   }
 }

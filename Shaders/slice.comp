@@ -2,15 +2,14 @@
 // y[o] = x[o, START ..< START + LENGTH], rows of x of WIDTH elements, count elements in all; the view is R32 unless all
 // three are multiples of 4.
 #extension GL_GOOGLE_include_directive : require
-#include "linear.glsl"
-#include "span.glsl"
+#include "elementwise.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint WIDTH = 64;
 layout(constant_id = 1) const uint START = 0;
 layout(constant_id = 2) const uint LENGTH = 64;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) writeonly buffer Y { Span y[]; };
-layout(push_constant) uniform Push { uint count; };
+layout(push_constant) uniform Push { uint count; IDENTITY };
 
 int source(uint i) { return int(i / LENGTH * WIDTH + START + i % LENGTH); }
 
@@ -23,6 +22,5 @@ vec4 value(uint i) {
 }
 
 void main() {
-  uint i = linear_index();
-  if (i < (count + 3) / 4 / SPAN) y[i] = SPAN_OF(value, i);
+  EACH_SPAN(i, (count + 3) / 4 / SPAN) STORE(y, i, SPAN_OF(value, i))
 }

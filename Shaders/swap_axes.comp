@@ -1,8 +1,7 @@
 #version 450
 // y[o, n, m, d] = x[o, m, n, d], m < M, n < N, d < D, count elements; the view of x is R32 unless D % 4 = 0.
 #extension GL_GOOGLE_include_directive : require
-#include "linear.glsl"
-#include "span.glsl"
+#include "elementwise.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint M = 17;
 layout(constant_id = 1) const uint N = 4;
@@ -10,7 +9,7 @@ layout(constant_id = 2) const uint D = 16;
 
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) writeonly buffer Y { Span y[]; };
-layout(push_constant) uniform Push { uint count; };
+layout(push_constant) uniform Push { uint count; IDENTITY };
 
 // Where x has what y has at i, in elements or in vectors.
 int source(uint i, uint extent) {
@@ -28,6 +27,5 @@ vec4 value(uint i) {
 }
 
 void main() {
-  uint i = linear_index();
-  if (i < (count + 3) / 4 / SPAN) y[i] = SPAN_OF(value, i);
+  EACH_SPAN(i, (count + 3) / 4 / SPAN) STORE(y, i, SPAN_OF(value, i))
 }

@@ -2,11 +2,10 @@
 // u[i] in [0, 1), i < count: 24 bits of the counter-based generator at (i, step, stream).
 #extension GL_GOOGLE_include_directive : require
 #include "linear.glsl"
-#include "span.glsl"
 #include "philox.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) readonly buffer State { uint state[8]; };  // 0: step; 4, 5: seed, low and high
-layout(binding = 1) writeonly buffer U { Span u[]; };
+layout(binding = 1) writeonly buffer U { vec4 u[]; };
 layout(push_constant) uniform Push {
   uint count;
   uint stream;
@@ -20,5 +19,5 @@ vec4 value(uint i) { return vec4(number(4 * i), number(4 * i + 1), number(4 * i 
 
 void main() {
   uint i = linear_index();
-  if (i < (count + 3) / 4 / SPAN) u[i] = SPAN_OF(value, i);
+  if (i < (count + 3) / 4) u[i] = value(i);
 }

@@ -13,11 +13,11 @@ layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
 layout(binding = 1) writeonly buffer Y { Span y[]; };
 layout(binding = 2) writeonly buffer Inverse { float inverse[]; };
-layout(push_constant) uniform Push { uint rows; };
+layout(push_constant) uniform Push { uint rows; IDENTITY };
 
 void main() {
-  uint r = linear_cluster();
-  uint start = min(r, rows - 1) * C;
+  ROW_HERE(r, rows)
+  uint start = r * C;
   vec4 v[VECTORS];
   vec4 sum = vec4(0.0);
   [[unroll]] for (uint i = 0; i < VECTORS; i++) {
@@ -26,8 +26,6 @@ void main() {
   }
   float factor = inversesqrt(cluster_sum(dot(sum, vec4(1.0))));
   [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] *= factor;
-  if (r < rows) {
-    STORE_ROW(y, start, v);
-    if (cluster_lane() == 0) inverse[r] = factor;
-  }
+  STORE_ROW(y, v)
+  STORE_OF_ROW(inverse, factor)
 }

@@ -15,21 +15,20 @@ layout(binding = 0) uniform textureBuffer y;
 layout(binding = 1) uniform textureBuffer inverse;  // R32
 layout(binding = 2) uniform textureBuffer dy;
 layout(binding = 3) writeonly buffer Dx { Span dx[]; };
-layout(push_constant) uniform Push { uint rows; };
+layout(push_constant) uniform Push { uint rows; IDENTITY };
 
 void main() {
-  uint r = linear_cluster();
-  uint row = min(r, rows - 1);
+  ROW_HERE(r, rows)
   vec4 v[VECTORS];
   vec4 g[VECTORS];
   vec4 sum = vec4(0.0);
   [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    v[i] = row4(y, row * C, i);
-    g[i] = row4(dy, row * C, i);
+    v[i] = row4(y, r * C, i);
+    g[i] = row4(dy, r * C, i);
     sum += v[i] * g[i];
   }
   float along = cluster_sum(dot(sum, vec4(1.0)));
-  float factor = texelFetch(inverse, int(row)).x;
+  float factor = texelFetch(inverse, int(r)).x;
   [[unroll]] for (uint i = 0; i < VECTORS; i++) g[i] = (g[i] - v[i] * along) * factor;
-  if (r < rows) STORE_ROW(dx, row * C, g);
+  STORE_ROW(dx, g)
 }

@@ -1,26 +1,38 @@
 // What the lanes of a subgroup hold, stored span by span at places that the driver knows to be the same for all lanes: a store of
-// such a place, outside control flow, is a scalar one on lavapipe, where any other is a loop over lanes (docs/performance.md).
+// such a place, outside control flow, is a scalar one on lavapipe, where any other is a loop over lanes (docs/performance.md). For the
+// wide form of kernels, whose host adds LANES to their constants.
 //
-// The includer, in its wide form, declares `uint identity[16]` among its push constants, which the host fills with 0 ... 15. Their
-// index has to be dynamically uniform (Vulkan 1.3, 15.6.1), and the driver concludes that what is read there is: it does not see that of
-// a group's number.
+// The includer has IDENTITY (span.glsl) at the end of its push constants, which holds 0 ... 15. Their index has to be dynamically
+// uniform (Vulkan 1.3, 15.6.1), and the driver concludes that what is read there is: it does not see that of a group's number.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_subgroup_extended_types_int64 : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#include "wide.glsl"
 
-/// `number`, below 2^20 and the same for all invocations of the group.
-uint known_uniform(uint number) {
-  uint known = 0;
-  [[unroll]] for (uint bit = 0; bit < 20; bit += 4) known |= identity[number >> bit & 15] << bit;
-  return known;
+layout(constant_id = 99) const uint LANES = 8;  // of a subgroup
+
+const uint SHARE = 32;  // spans of a subgroup, as a rule
+
+/// The number of the subgroup among those of all groups, which may spread along y (linear.glsl).
+uint linear_subgroup() {
+  return (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_NumSubgroups + gl_SubgroupID;
 }
 
-/// Spans first ... first + lanes of `buffer`, from the lanes in their order; `first` is made of known_uniform. Not in control flow.
-#define STORE_LANES(buffer, first, lanes, v) { \
-  u64vec4 held_ = span(v); \
-  [[unroll]] for (uint lane_ = 0; lane_ < (lanes); lane_++) \
-    buffer[(first) + lane_] = u64vec4( \
-        subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.z, lane_), \
-        subgroupShuffle(held_.w, lane_)); \
+/// `number`, below 2^28 and the same for all invocations of the subgroup.
+#define known_uniform(number) ( \
+  identity[(number) & 15] | identity[(number) >> 4 & 15] << 4 | identity[(number) >> 8 & 15] << 8 | \
+  identity[(number) >> 12 & 15] << 12 | identity[(number) >> 16 & 15] << 16 | identity[(number) >> 20 & 15] << 20 | \
+  identity[(number) >> 24 & 15] << 24)
+
+/// The span that lane `lane_` holds to `place` of `buffer`, for the lanes with `stores`; `place` is made of what is known to be uniform
+/// and of `lane_`, `stores` of constants and `lane_`. Not in control flow.
+#define STORE_LANES_IF(stores, buffer, place, held) { \
+  u64vec4 held_ = held; \
+  [[unroll]] for (uint lane_ = 0; lane_ < LANES; lane_++) \
+    if (stores) \
+      buffer[place] = u64vec4( \
+          subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.z, lane_), \
+          subgroupShuffle(held_.w, lane_)); \
 }
+#define STORE_LANES(buffer, place, held) STORE_LANES_IF(true, buffer, place, held)

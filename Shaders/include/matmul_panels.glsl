@@ -77,31 +77,18 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
   }
 }
 
-/// Hands the sums of column tile `tile` to the epilogue; C's rows are `columns` long, the matrix starts at element c_start, its bias
-/// at bias_start. A loop where the epilogue is long, see matmul_lanes.glsl.
+/// Hands the sums of column tile `tile` to the epilogue, which has no activation; C's rows are `columns` long, the matrix starts at
+/// element c_start, its bias at bias_start.
 void finish(int c_start, int bias_start, int m0, int m_end, int tile, int columns) {
   int n = tile * WIDTH + int(gl_SubgroupInvocationID) * COLUMNS;
   vec4 bias_values[SPAN];
   [[unroll]] for (int v = 0; v < SPAN; v++)
     bias_values[v] = bias_at(bias_start, min(n, columns - COLUMNS) + 4 * v, columns);
-  if (ACTIVATION == 0) {
-    [[unroll]] for (int i = 0; i < ROWS; i++) {
-      // A choice that changes nothing: a sum that is packed into 64-bit integers (wide.glsl) straight from the loop is kept there in a
-      // register of 512 bits, whatever the width of vectors, where the processor has those. That is a fifth of the loop's time.
-      vec4 row[SPAN];
-      [[unroll]] for (int v = 0; v < SPAN; v++) row[v] = n < columns ? sums[i][v] : vec4(0.0);
-      if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, row, bias_values);
-    }
-  } else {
-    // Four rows a turn: a row is chosen from a fourth of them.
-    [[dont_unroll]] for (int i = 0; i < ROWS; i += 4) {
-      [[unroll]] for (int r = 0; r < 4; r++) {
-        vec4 row[SPAN] = sums[r];
-        [[unroll]] for (int j = 4; j < ROWS; j += 4)
-          [[unroll]] for (int v = 0; v < SPAN; v++) row[v] = i == j ? sums[j + r][v] : row[v];
-        int m = m0 + i + r;
-        if (m < m_end && n < columns) epilogue(c_start + m * columns, n, columns, row, bias_values);
-      }
-    }
+  [[unroll]] for (int i = 0; i < ROWS; i++) {
+    // A choice that changes nothing: a sum that is packed into 64-bit integers (wide.glsl) straight from the loop is kept there in a
+    // register of 512 bits, whatever the width of vectors, where the processor has those. That is a fifth of the loop's time.
+    vec4 row[SPAN];
+    [[unroll]] for (int v = 0; v < SPAN; v++) row[v] = n < columns ? sums[i][v] : vec4(0.0);
+    if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, row, bias_values);
   }
 }

@@ -49,12 +49,9 @@ package struct DeviceTraits: Sendable, Hashable {
     self.maxWorkgroupSize = maxWorkgroupSize
   }
 
-  /// Whether eight floats in one store, as four 64-bit integers, beat two vectors: a software driver's loop over lanes costs the
-  /// same for both.
-  package var storesWide: Bool { isSoftware && hasInt64 }
-
-  /// Whether a kernel that stores rows of `extent` elements takes its wide form.
-  package func storesWide(rowsOf extent: Int) -> Bool { storesWide && extent % 8 == 0 }
+  /// Whether kernels take their wide forms, which store eight floats as four 64-bit integers: a software driver's loop over lanes costs
+  /// the same for those, and stores lane by lane are fewer.
+  package var storesWide: Bool { isSoftware && hasInt64 && (4...32).contains(subgroupSize) }
 
   /// Lanes that share one row or tile in the cluster kernels (`include/cluster.glsl`): 8, or the subgroup where smaller.
   package var cluster: Int { min(8, subgroupSize) }

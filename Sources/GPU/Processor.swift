@@ -1,7 +1,7 @@
 import Foundation
 
 /// The longest loop that a processor runs from its cache of decoded instructions, as far as the loops of products tell such apart
-/// (docs/matmul.md): Zen 3, and whatever was not measured, then Zen 4, then Zen 5.
+/// (docs/matmul.md): Zen 3, and whatever was not measured, then Zen 4, then Zen 5 and Intel's Golden Cove.
 package enum LongestLoop: Sendable, CaseIterable {
   case instructions2000, instructions3600, instructions4000
 }
@@ -28,6 +28,7 @@ package struct Processor: Sendable, Hashable, CustomStringConvertible {
     longestLoop =
       switch (value("vendor_id"), value("cpu family")) {
       case ("AuthenticAMD", "26"): .instructions4000  // Zen 5
+      case ("GenuineIntel", "6") where features.contains("avx512_fp16"): .instructions4000  // Sapphire Rapids and later
       case ("AuthenticAMD", "25") where features.contains("avx512f"): .instructions3600  // Zen 4
       default: .instructions2000
       }

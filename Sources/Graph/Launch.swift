@@ -46,17 +46,20 @@ package struct Dispatch: Sendable {
   package internal(set) var operands: [Operand]
   package let groups: GroupCount
 
-  /// - Parameter wide: takes the kernel's wide form (`ComputeKernel.wide`).
+  /// - Parameters:
+  ///   - wide: takes the kernel's wide form (`ComputeKernel.wide`).
+  ///   - lanes: takes it, too, and says how many lanes a subgroup has (`include/lane_stores.glsl`).
   package init<K: ComputeKernel>(
     _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], groups: GroupCount,
-    wide: Bool = false
+    wide: Bool = false, lanes: Int? = nil
   ) {
-    guard let source = wide ? K.wide : K.source else { preconditionFailure("\(K.source.name) has no wide form") }
+    guard let source = wide || lanes != nil ? K.wide : K.source else { preconditionFailure("\(K.source.name) has no wide form") }
     precondition(
       operands.count == source.bindings.count,
       "\(source.name) has \(source.bindings.count) bindings, \(operands.count) operands given")
     self.source = source
-    self.constants = constants.entries
+    self.constants =
+      constants.entries + (lanes.map { [SpecializationEntry(id: KernelSource.lanesID, bits: UInt32($0))] } ?? [])
     self.push = withUnsafeBytes(of: push) { Array($0.prefix(source.pushConstantBytes)) }
     self.operands = operands
     self.groups = groups
@@ -68,17 +71,20 @@ package struct Dispatch: Sendable {
     self.init(kernel, constants: NoConstants(), push: push, operands, groups: groups)
   }
 
-  /// Invocations of workgroups of 64 for `vectors` vectors of four, one each, or two in the wide form, which is taken where the
-  /// device gains from it and the vectors come in pairs.
-  /// - Parameter extent: elements of a row that no pair may leave; all of them by default.
+  /// For elementwise kernels (`include/elementwise.glsl`): `vectors` vectors of four, one an invocation, or in the wide form spans of
+  /// two, `wideShare` a subgroup.
+  /// - Parameter fitsWide: whether spans suit the tensor; by default, that its vectors come in pairs.
   package init<K: ComputeKernel>(
     _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], vectors: Int,
-    rowsOf extent: Int? = nil, _ traits: DeviceTraits
+    fitsWide: Bool? = nil, _ traits: DeviceTraits
   ) {
-    let wide = traits.storesWide(rowsOf: extent ?? 4 * vectors)
+    let wide =
+      K.wide != nil && traits.storesWide && vectors >= 2 * Self.wideShare && fitsWide ?? (vectors % 2 == 0)
     self.init(
-      kernel, constants: constants, push: push, operands, groups: .linear(vectors, perGroup: wide ? 128 : 64),
-      wide: wide)
+      kernel, constants: constants, push: push, operands,
+      groups: wide
+        ? .linear(vectors / 2, perGroup: 64 / traits.subgroupSize * Self.wideShare) : .linear(vectors, perGroup: 64),
+      lanes: wide ? traits.subgroupSize : nil)
   }
 
   package init<K: ComputeKernel>(
@@ -86,6 +92,9 @@ package struct Dispatch: Sendable {
   ) where K.Constants == NoConstants {
     self.init(kernel, constants: NoConstants(), push: push, operands, vectors: vectors, traits)
   }
+
+  /// SHARE of elementwise kernels.
+  package static let wideShare = 32
 }
 
 /// A tensor of the op as a kernel binding: `.input(0)` is a storage buffer, `.input(0).texels(.rgba32f)` a texel buffer.

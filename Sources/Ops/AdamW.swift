@@ -38,36 +38,19 @@ package struct AdamW: Op {
 
   package func launch(_ site: LaunchSite) -> Launch {
     let block = BlockPieces(count, site.traits)
-    let norms = block.norm(table: 4, status: 3)
-    let laneStores = LaneStores(site.traits)
-    let updates = block.pieces.flatMap { piece -> [Dispatch] in
-      let whole = laneStores?.storable(piece.elements.count) ?? 0
-      let (stored, rest) = (piece.elements.prefix(whole), piece.elements.dropFirst(whole))
-      return (stored.isEmpty ? [] : [update(stored, laneStores, site.traits)])
-        + (rest.isEmpty ? [] : [update(rest, nil, site.traits)])
+    let updates = block.updates(AdamwKernel.self, site.traits) { vectors in
+      .init(
+        count4: vectors, take1: Float(1 - beta1), keep2: Float(beta2), take2: Float(1 - beta2), eps: Float(eps),
+        weight_decay: Float(weightDecay), max_norm: Float(maxNorm ?? 0))
+    } operands: { elements in
+      let state = [Operand.input(0), .input(1), .input(2)].map { $0.part(bytesOf: elements) }
+      let given: [Operand] = [
+        .colocated.part(bytesOf: elements).texels(.rgba32f), .input(4).part(wordsOf: elements).texels(.r32ui),
+        .input(5), .input(3), .output(0),
+      ]
+      return state.map { $0.texels(.rgba32f) } + given + state
     }
-    return Launch(scratch: [block.partials], norms + updates)
-  }
-
-  private func update(_ elements: Range<Int>, _ laneStores: LaneStores?, _ traits: DeviceTraits) -> Dispatch {
-    let state = [Operand.input(0), .input(1), .input(2)].map { $0.part(bytesOf: elements) }
-    let read: [Operand] = state.map { $0.texels(.rgba32f) }
-    let given: [Operand] = [
-      .colocated.part(bytesOf: elements).texels(.rgba32f), .input(4).part(wordsOf: elements).texels(.r32ui),
-      .input(5), .input(3), .output(0),
-    ]
-    let push = AdamwKernel.Push(
-      count4: UInt32(elements.count / 4), take1: Float(1 - beta1), keep2: Float(beta2), take2: Float(1 - beta2),
-      eps: Float(eps), weight_decay: Float(weightDecay), max_norm: Float(maxNorm ?? 0), identity: .identity)
-    guard let laneStores else {
-      return Dispatch(
-        AdamwKernel.self, constants: .init(), push: push, read + given + state, vectors: elements.count / 4, traits)
-    }
-    return Dispatch(
-      AdamwKernel.self,
-      constants: .init(
-        local_size_x: UInt32(laneStores.lanes), LANES: UInt32(laneStores.lanes), TURNS: UInt32(LaneStores.turns)),
-      push: push, read + given + state, groups: laneStores.groups(elements.count), wide: true)
+    return Launch(scratch: [block.partials], block.norm(table: 4, status: 3) + updates)
   }
 
   package func fills(_ inputs: [TensorType]) -> [OpCase.Fill] {

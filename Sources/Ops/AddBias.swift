@@ -33,7 +33,7 @@ package struct AddBias: TokenWise {
     return [HostTensor(x.type, x.data.indices.map { x[$0] + bias[$0 % x.shape.last] })]
   }
 
-  package static let cases = [[1, 1], [3, 7], [2, 5, 64], [11, 10], [5, 129]].map { (extents: [Int]) in
+  package static let cases = [[1, 1], [3, 7], [2, 5, 64], [11, 10], [5, 129], [13, 56]].map { (extents: [Int]) in
     let shape = Shape(extents)
     return OpCase("\(shape)", AddBias(), [.init(shape), .init([shape.last])])
   }

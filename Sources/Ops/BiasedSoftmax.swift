@@ -34,7 +34,7 @@ package struct BiasedSoftmax: Op {
         [
           .input(0).texels(rowsOf: x.last), biased ? .input(1).texels(rowsOf: x.last) : .unused, .output(0),
         ],
-        groups: rows.groups, wide: rows.wide)
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 
@@ -109,7 +109,7 @@ package struct BiasedSoftmaxBackward: Op {
         BiasedSoftmaxBackwardKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns),
         push: .init(rows: rows.count, scale: scale),
         [.input(0).texels(rowsOf: columns), .input(1).texels(rowsOf: columns), .output(0)], groups: rows.groups,
-        wide: rows.wide)
+        lanes: rows.lanes)
     ])
   }
 

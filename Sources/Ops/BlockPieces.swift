@@ -5,14 +5,14 @@ import Kernels
 /// A parameter block in pieces that a device can bind, one as a rule, and the norm of its gradients: what optimisers share.
 struct BlockPieces {
   /// What one dispatch covers, with the sums of squares that it leaves.
-  struct Piece {
+  private struct Piece {
     let elements: Range<Int>
-    fileprivate let vectorsPerLane: Int
-    fileprivate let groups: Int
-    fileprivate let firstPartial: Int
+    let vectorsPerLane: Int
+    let groups: Int
+    let firstPartial: Int
   }
 
-  let pieces: [Piece]
+  private let pieces: [Piece]
   private let cluster: Int
   private let partialCount: Int
 
@@ -20,8 +20,7 @@ struct BlockPieces {
   init(_ count: Int, _ traits: DeviceTraits) {
     cluster = traits.cluster
     let bindable = traits.maxStorageBufferRange / 4
-    // Whole pieces of the table start at multiples of 256 bytes, too.
-    let longest = max(1, bindable / (64 * AdamW.chunk)) * 64 * AdamW.chunk
+    let longest = max(1, bindable / Self.unit) * Self.unit
     var pieces: [Piece] = []
     var partials = 0
     for first in stride(from: 0, to: count, by: longest) {
@@ -38,6 +37,26 @@ struct BlockPieces {
     self.pieces = pieces
     partialCount = partials
   }
+
+  /// An elementwise kernel over the block, with `operands` of some of its elements. Where it has a wide form, whole groups of that
+  /// come first: nothing may be updated twice (`include/elementwise.glsl`).
+  func updates<K: ComputeKernel>(
+    _ kernel: K.Type, _ traits: DeviceTraits, push: (_ vectors: UInt32) -> K.Push,
+    operands: (_ elements: Range<Int>) -> [Operand]
+  ) -> [Dispatch] where K.Constants == NoConstants {
+    let parts = pieces.flatMap { piece -> [Range<Int>] in
+      let whole = piece.elements.count / Self.unit * Self.unit
+      return [piece.elements.prefix(whole), piece.elements.dropFirst(whole)]
+    }
+    return parts.filter { !$0.isEmpty }.map { elements -> Dispatch in
+      Dispatch(
+        kernel, constants: NoConstants(), push: push(UInt32(elements.count / 4)), operands(elements),
+        vectors: elements.count / 4, fitsWide: elements.count % Self.unit == 0, traits)
+    }
+  }
+
+  /// Elements that are whole groups in the wide form, and whose parts of the block and of its table start where devices bind.
+  private static let unit = 64 * AdamW.chunk
 
   /// Scratch 0 of a launch that takes the norm.
   var partials: TensorType { TensorType([partialCount]) }

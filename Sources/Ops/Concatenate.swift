@@ -55,6 +55,7 @@ package struct Concatenate: Op {
 
   package static let cases: [OpCase] = [
     ([1], [1], 0), ([3, 7], [3, 2], 1), ([2, 5, 8], [2, 3, 8], 1), ([3, 7], [4, 7], 0), ([2, 4, 12], [2, 4, 8], 2),
+    ([9, 40], [9, 16], 1),
   ].map { (a: Shape, b: Shape, axis: Int) in
     OpCase("\(a) and \(b) along \(axis)", Concatenate(axis: axis), [.init(a), .init(b)])
   }
@@ -117,6 +118,7 @@ package struct Slice: Op {
 
   package static let cases: [OpCase] = [
     ([1], 0..<1, 0), ([3, 7], 2..<5, 1), ([2, 5, 8], 1..<5, 1), ([4, 7], 0..<3, 0), ([2, 4, 12], 4..<8, 2),
+    ([9, 80], 8..<64, 1),
   ].map { (x: Shape, range: Range<Int>, axis: Int) in
     OpCase("\(x) \(range) along \(axis)", Slice(range: range, axis: axis), [.init(x)])
   }

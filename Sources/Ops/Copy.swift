@@ -22,7 +22,7 @@ package struct Copy: Op {
     [inputs[0]]
   }
 
-  package static let cases = [1, 7, 129, 1023].map { n in OpCase("\(n)", Copy(), [.init([n])]) }
+  package static let cases = [1, 7, 129, 1016, 1023].map { n in OpCase("\(n)", Copy(), [.init([n])]) }
 }
 
 extension Value {

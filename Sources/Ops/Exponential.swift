@@ -24,7 +24,7 @@ package struct Exponential: Op {
 
   package func reference(_ inputs: [HostTensor]) -> [HostTensor] { [inputs[0].map { exp(Double(factor) * $0) }] }
 
-  package static let cases = [1, 7, 129].map { n in OpCase("\(n)", Exponential(factor: 0.5), [.init([n])]) }
+  package static let cases = [1, 7, 129, 504].map { n in OpCase("\(n)", Exponential(factor: 0.5), [.init([n])]) }
 }
 
 /// y = x + (2 u - 1) scale |x| with uniform u in [0, 1): noise in proportion to each element, through which no gradient
@@ -59,7 +59,7 @@ package struct Jitter: Op {
     ]
   }
 
-  package static let cases = [1, 7, 129].map { n in
+  package static let cases = [1, 7, 129, 504].map { n in
     OpCase("\(n)", Jitter(scale: 0.05), [.init([n]), .init([n], .f32, .uniform(0, 1))], checksGradient: false)
   }
 }

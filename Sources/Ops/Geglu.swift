@@ -19,7 +19,7 @@ package struct Geglu: Op {
       Dispatch(
         GegluKernel.self, constants: .init(F: UInt32(shape.last)), push: .init(rows: UInt32(shape.rows)),
         [.input(0).texels(rowsOf: shape.last), .output(0)],
-        vectors: shape.rows * ((shape.last + 3) / 4), rowsOf: shape.last, site.traits)
+        vectors: shape.rows * ((shape.last + 3) / 4), fitsWide: shape.last % 8 == 0, site.traits)
     ])
   }
 
@@ -39,7 +39,7 @@ package struct Geglu: Op {
     return [y]
   }
 
-  package static let cases = [[1, 2], [3, 14], [2, 5, 64], [7, 258]].map { (extents: [Int]) in
+  package static let cases = [[1, 2], [3, 14], [2, 5, 64], [7, 258], [5, 112]].map { (extents: [Int]) in
     OpCase("\(Shape(extents))", Geglu(), [.init(Shape(extents), .f32, .normal(2))])
   }
 }
@@ -59,7 +59,9 @@ package struct GegluBackward: Op {
       Dispatch(
         GegluBackwardKernel.self, constants: .init(F: UInt32(shape.last)), push: .init(rows: UInt32(shape.rows)),
         [.input(0).texels(rowsOf: shape.last), .input(1).texels(rowsOf: shape.last), .output(0)],
-        vectors: shape.rows * ((shape.last + 3) / 4), rowsOf: shape.last, site.traits)
+        vectors: shape.rows * ((shape.last + 3) / 4),
+        // What a subgroup stores lies within a row.
+        fitsWide: shape.last % (8 * Dispatch.wideShare) == 0, site.traits)
     ])
   }
 
@@ -76,7 +78,7 @@ package struct GegluBackward: Op {
     return [dx]
   }
 
-  package static let cases = [[1, 2], [3, 14], [2, 5, 64], [7, 258]].map { (extents: [Int]) in
+  package static let cases = [[1, 2], [3, 14], [2, 5, 64], [7, 258], [3, 512]].map { (extents: [Int]) in
     let shape = Shape(extents)
     return OpCase(
       "\(shape)", GegluBackward(),

@@ -28,7 +28,7 @@ package struct Gelu: TokenWise {
     [inputs[0].map { 0.5 * $0 * (1 + erf($0 / 2.0.squareRoot())) }]
   }
 
-  package static let cases = [1, 7, 129, 1023].map { n in OpCase("\(n)", Gelu(), [.init([n], .f32, .normal(2))]) }
+  package static let cases = [1, 7, 129, 1016, 1023].map { n in OpCase("\(n)", Gelu(), [.init([n], .f32, .normal(2))]) }
 }
 
 /// dx = dy gelu'(x), gelu'(x) = Phi(x) + x phi(x): (x, dy) -> dx.
@@ -56,7 +56,7 @@ package struct GeluBackward: Op {
     return [HostTensor(inputs[0].type, zip(derivative.data, inputs[1].data).map(*))]
   }
 
-  package static let cases = [1, 7, 129, 1023].map { n in
+  package static let cases = [1, 7, 129, 1016, 1023].map { n in
     OpCase("\(n)", GeluBackward(), [.init([n], .f32, .normal(2)), .init([n])], checksGradient: false)
   }
 }

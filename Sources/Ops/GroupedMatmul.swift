@@ -84,7 +84,8 @@ package struct GroupedMatmul: Op {
   private func panels(_ site: LaunchSite, _ packing: PanelTile.Packing, _ rows: Int) -> Launch? {
     let (a, c) = (site.inputs[0].shape, site.outputs[0].shape)
     let (experts, slots, k, n) = (site.inputs[2].count - 1, site.inputs[3].count, a.last, c.last)
-    guard transposing != .left, k % 4 == 0, let tile = PanelTile(rows: rows, columns: n, traits: site.traits)
+    guard transposing != .left, k % 4 == 0, let tile = PanelTile(rows: rows, columns: n, traits: site.traits),
+      packing == .neither || tile.packs(k: k), epilogue.activation == .none || !epilogue.residual
     else { return nil }
     // Each expert may end in a tile of its own that is not full.
     let groups = tile.groups(rows: slots + experts * tile.rows, columns: n, chunks: 1)
@@ -94,14 +95,19 @@ package struct GroupedMatmul: Op {
     let packWeights = tile.pack(
       .input(1), to: .scratch(0), matrices: experts, count: n, k: k, alongK: transposing == .right, isRight: true)
     let packRows = Dispatch(
-      PackExpertRowsKernel.self, constants: .init(GATHERED: gathered == .left, ROWS: Int32(tile.rows)),
-      push: .init(K4: Int32(k / 4), tiles: Int32(groups.x), experts: Int32(experts), divisor: divisor),
+      PackExpertRowsKernel.self,
+      constants: .init(GATHERED: gathered == .left, ROWS: Int32(tile.rows), LANES: UInt32(tile.lanes)),
+      push: .init(K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
       [.input(0).texels(.rgba32f)] + routing + [.scratch(1)],
-      groups: .linear(groups.x * tile.rows / 2 * ((k + 15) / 16), perGroup: 64))
+      groups: GroupCount(
+        GroupCount.linear(tile.rows / 2 * k / 4, perGroup: 64 / tile.lanes * Dispatch.wideShare).x, groups.x))
     let (packsRows, packsWeights, orders) = (packing == .both, packing != .neither, packing.orders(transposing))
+    let scratch =
+      (packsWeights ? [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] : [])
+      + (packsRows ? [packedRows] : [])
+    let end = epilogue.finish(first: 5, c: site.outputs[0], scratch: scratch.count, site.traits)
     return Launch(
-      scratch: (packsWeights ? [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] : [])
-        + (packsRows ? [packedRows] : []),
+      scratch: scratch + end.scratch,
       (packsWeights ? [packWeights] : []) + (packsRows ? [packRows] : []) + [
         Dispatch(
           GroupedPanelsKernel.self,
@@ -109,17 +115,16 @@ package struct GroupedMatmul: Op {
             local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes),
             A_ORDER: orders.left, B_ORDER: orders.right,
             ROWS: Int32(tile.rows), GATHERED: gathered == .left, AT_ONCE: tile.rowsAtOnce,
-            ALIGNED_C: true, HAS_BIAS: epilogue.bias,
-            STORES_PRE: epilogue.keepsPre,
-            ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
+            ALIGNED_C: true, HAS_BIAS: end.epilogue.bias,
+            STORES_PRE: end.epilogue.keepsPre, HAS_RESIDUAL: end.epilogue.residual),
           push: .init(N: Int32(n), K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
-          epilogue.operands(first: 5, columns: n)
+          end.operands
             + [
               (packsRows ? Operand.scratch(1) : .input(0)).texels(.rgba32f),
               (packsWeights ? Operand.scratch(0) : .input(1)).texels(.rgba32f),
             ] + routing,
           groups: groups, wide: tile.wide)
-      ])
+      ] + end.pass)
   }
 
   /// Form `.left`, both operands packed first; nil where the kernel does not do it.
@@ -158,8 +163,7 @@ package struct GroupedMatmul: Op {
           constants: .init(
             local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), ROWS: Int32(tile.rows),
             AT_ONCE: tile.rowsAtOnce, ALIGNED_C: true,
-            HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, ACTIVATION: epilogue.activation.rawValue,
-            HAS_RESIDUAL: epilogue.residual),
+            HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, HAS_RESIDUAL: epilogue.residual),
           push: .init(M: Int32(m), N: Int32(n), K4: Int32(quads), slices: Int32(slices)),
           epilogue.operands(first: 5, columns: n)
             + [.scratch(0).texels(.rgba32f), .scratch(1).texels(.rgba32f), .input(2).texels(.r32ui)],

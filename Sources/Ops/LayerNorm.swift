@@ -26,7 +26,7 @@ package struct LayerNorm: TokenWise {
         LayerNormKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns),
         push: .init(rows: rows.count, turn: UInt32(site.inputs[1].shape.rows), eps: Float(eps)),
         (0..<3).map { .input($0).texels(rowsOf: Int(rows.columns)) } + [.output(0), .output(1), .output(2)],
-        groups: rows.groups, wide: rows.wide)
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 
@@ -63,7 +63,7 @@ package struct LayerNorm: TokenWise {
   }
 
   package static let cases =
-    [[1, 2], [3, 7], [2, 17, 64], [9, 12], [5, 129], [3, 768]].map { (extents: [Int]) in
+    [[1, 2], [3, 7], [2, 17, 64], [9, 12], [5, 129], [7, 136], [3, 768]].map { (extents: [Int]) in
       opCase(Shape(extents), [extents.last ?? 1])
     } + inTurn.map { opCase($0, $1) }
 
@@ -105,7 +105,7 @@ package struct LayerNormBackward: Op {
           .input(3).texels(.r32f), .input(4).texels(rowsOf: columns),
           addsResidual ? .input(5).texels(rowsOf: columns) : .unused, .output(0),
         ],
-        groups: rows.groups, wide: rows.wide)
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 
@@ -211,18 +211,20 @@ struct RowClusters {
   let columns: UInt32
   let cluster: UInt32
   let groups: GroupCount
-  /// For a kernel that stores whole rows.
-  let wide: Bool
+  /// For kernels that store whole rows, see `Dispatch`.
+  let lanes: Int?
 
   init(_ shape: Shape, _ traits: DeviceTraits) {
-    wide = traits.storesWide(rowsOf: shape.last)
     count = UInt32(shape.rows)
     columns = UInt32(shape.last)
     // Short rows on a CPU driver: sums across lanes cost more than the strided reads that they save.
-    cluster = UInt32(
+    let cluster =
       traits.isSoftware
-        ? (shape.last <= 128 ? min(2, traits.cluster) : traits.cluster)
-        : traits.lanes(perRowOf: (shape.last + 3) / 4, atLeast: traits.cluster))
-    groups = .linear(shape.rows * Int(cluster), perGroup: 64)
+      ? (shape.last <= 128 ? min(2, traits.cluster) : traits.cluster)
+      : traits.lanes(perRowOf: (shape.last + 3) / 4, atLeast: traits.cluster)
+    self.cluster = UInt32(cluster)
+    groups = .linear(shape.rows * cluster, perGroup: 64)
+    let fits = shape.last % 8 == 0 && shape.rows >= traits.subgroupSize / cluster
+    lanes = traits.storesWide && fits ? traits.subgroupSize : nil
   }
 }

@@ -1,5 +1,6 @@
 import GPU
 import Graph
+import Kernels
 
 /// Which operand of a product is read transposed; the raw value is the shaders' FORM.
 package enum Transposition: UInt32, Sendable, Hashable {
@@ -65,6 +66,41 @@ struct Epilogue: Sendable, Hashable {
       return .input(next - 1).texels(rowsOf: columns)
     }
     return [input(bias), input(activation == .geluDerivative), input(residual), c, keepsPre ? .output(1) : c]
+  }
+
+  /// What a kernel that adds and no more does at the end, and the activation as a pass of its own after it.
+  struct Finish {
+    let epilogue: Epilogue
+    let operands: [Operand]
+    let scratch: [TensorType]
+    let pass: [Dispatch]
+  }
+
+  /// On a software driver a pass costs less than a loop over the rows of a tile (docs/performance.md).
+  /// - Parameters:
+  ///   - first: as in `operands`.
+  ///   - scratch: how many scratch tensors there are already.
+  /// - Precondition: no residual behind an activation.
+  func finish(first: Int, c: TensorType, scratch: Int, _ traits: DeviceTraits) -> Finish {
+    guard activation != .none else {
+      return Finish(epilogue: self, operands: operands(first: first, columns: c.shape.last), scratch: [], pass: [])
+    }
+    precondition(!residual)
+    // Not in place: the pass may store an element twice (`include/elementwise.glsl`).
+    let sums = keepsPre ? Operand.output(1) : .scratch(scratch)
+    let short = Epilogue(bias: bias)
+    let vectors = (c.count + 3) / 4
+    let read = sums.texels(.rgba32f)
+    let pass =
+      activation == .gelu
+      ? Dispatch(
+        GeluKernel.self, push: .init(count4: UInt32(vectors)), [read, .output(0)], vectors: vectors, traits)
+      : Dispatch(
+        GeluBackwardKernel.self, push: .init(count4: UInt32(vectors)),
+        [.input(first + (bias ? 1 : 0)).texels(.rgba32f), read, .output(0)], vectors: vectors, traits)
+    return Finish(
+      epilogue: short, operands: short.operands(first: first, columns: c.shape.last, c: sums),
+      scratch: keepsPre ? [] : [c], pass: [pass])
   }
 
   /// The outputs for `sums`, by the meaning of the ops that were drawn in; `biased` adds the bias.

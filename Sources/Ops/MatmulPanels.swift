@@ -68,17 +68,20 @@ struct PanelTile {
   ) -> Dispatch {
     let (width, quads) = (isRight ? columns : rows, (k + 3) / 4)
     let length = alongK ? k : count
-    // Vectors that one invocation lays out, as far as K goes.
-    let share = alongK ? 2 : isRight ? 8 : 4
-    let invocations = (count + width - 1) / width * width / share * (alongK ? (quads + 3) / 4 : quads)
-    let grid = GroupCount.linear(invocations, perGroup: 64)
+    // Vectors of a subgroup: two a span, and of right operands that are turned four spans a lane.
+    let share = !alongK && isRight ? 8 * lanes : 2 * Dispatch.wideShare
     return Dispatch(
       PackPanelsKernel.self,
       constants: .init(
-        ALONG_K: alongK, ALIGNED: length % 4 == 0, WIDTH: Int32(width), LANES: isRight ? Int32(lanes) : 0),
+        ALONG_K: alongK, ALIGNED: length % 4 == 0, WIDTH: Int32(width), RIGHT: isRight, LANES: UInt32(lanes)),
       push: .init(R: Int32(count), K: Int32(k), K4: Int32(quads)),
-      [source.texels(rowsOf: length), packed], groups: GroupCount(grid.x, grid.y, matrices))
+      [source.texels(rowsOf: length), packed],
+      groups: GroupCount(
+        GroupCount.linear(width * quads, perGroup: 64 / lanes * share).x, (count + width - 1) / width, matrices))
   }
+
+  /// Whether a packed operand's panels are as long as what a subgroup stores.
+  func packs(k: Int) -> Bool { (k + 3) / 4 * rows >= 2 * Dispatch.wideShare && k > 4 }
 
   func groups(rows: Int, columns: Int, chunks: Int) -> GroupCount {
     GroupCount((rows + self.rows - 1) / self.rows, (columns + self.columns - 1) / self.columns, chunks)

@@ -36,7 +36,8 @@ extension Matmul {
     _ size: MatmulSize, _ packing: PanelTile.Packing, _ rows: Int, _ traits: DeviceTraits
   ) -> Launch? {
     guard let tile = PanelTile(rows: rows, columns: size.n, traits: traits),
-      packing == .both || transposing != .left && size.k % 4 == 0
+      packing == .both || transposing != .left && size.k % 4 == 0, packing == .neither || tile.packs(k: size.k),
+      epilogue.activation == .none || !epilogue.residual
     else { return nil }
     let quads = (size.k + 3) / 4
     let tiles = tile.groups(rows: size.m, columns: size.n, chunks: 1)
@@ -56,14 +57,13 @@ extension Matmul {
       ? Operand.input(1) : packed(1, count: size.n, alongK: transposing == .right, isRight: true)
     let a = packing == .both ? packed(0, count: size.m, alongK: transposing != .left, isRight: false) : .input(0)
     let orders = packing.orders(transposing)
-    return summed(size, chunks, scratch: scratch, before: packs) { epilogue, finish in
+    return summed(size, chunks, scratch: scratch, before: packs, activating: traits) { epilogue, finish in
       Dispatch(
         MatmulPanelsKernel.self,
         constants: .init(
           local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), A_ORDER: orders.left,
           B_ORDER: orders.right, ROWS: Int32(tile.rows), AT_ONCE: tile.rowsAtOnce, ALIGNED_C: true,
-          HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
-          ACTIVATION: epilogue.activation.rawValue, HAS_RESIDUAL: epilogue.residual),
+          HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, HAS_RESIDUAL: epilogue.residual),
         push: .init(
           M: Int32(size.m), N: Int32(size.n), K4: Int32(quads), chunk4: Int32(chunks.extent / 4),
           chunks: Int32(chunks.count)),
@@ -95,12 +95,18 @@ extension Matmul {
   }
 
   /// `product` with our epilogue where K is one chunk; else without one into partial results, which are added behind it.
+  /// - Parameter activating: set where the kernel has no activation.
   func summed(
     _ size: MatmulSize, _ chunks: MatmulSize.Chunks, scratch: [TensorType] = [], before: [Dispatch] = [],
-    _ product: (Epilogue, [Operand]) -> Dispatch
+    activating traits: DeviceTraits? = nil, _ product: (Epilogue, [Operand]) -> Dispatch
   ) -> Launch {
     let finish = epilogue.operands(first: 2, columns: size.n)
-    guard chunks.count > 1 else { return Launch(scratch: scratch, before + [product(epilogue, finish)]) }
+    guard chunks.count > 1 else {
+      guard let traits else { return Launch(scratch: scratch, before + [product(epilogue, finish)]) }
+      let c = TensorType([size.batch * size.m, size.n])
+      let end = epilogue.finish(first: 2, c: c, scratch: scratch.count, traits)
+      return Launch(scratch: scratch + end.scratch, before + [product(end.epilogue, end.operands)] + end.pass)
+    }
     let partial = Operand.scratch(scratch.count)
     let rows = size.batch * size.m
     return Launch(

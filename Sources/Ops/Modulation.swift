@@ -19,7 +19,7 @@ package struct Modulation: Op {
         ModulationKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns),
         push: .init(rows: rows.count, eps: Float(eps)),
         [.input(0).texels(rowsOf: Int(rows.columns)), .input(1).texels(.r32f), .output(0)], groups: rows.groups,
-        wide: rows.wide)
+        lanes: rows.lanes)
     ])
   }
 
@@ -58,7 +58,7 @@ package struct ModulationBackward: Op {
         [
           .input(0).texels(rowsOf: columns), .input(1).texels(.r32f), .input(2).texels(rowsOf: columns), .output(0),
           .output(1),
-        ], groups: rows.groups, wide: rows.wide)
+        ], groups: rows.groups, lanes: rows.lanes)
     ])
   }
 

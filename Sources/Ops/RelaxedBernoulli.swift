@@ -59,7 +59,7 @@ package struct RelaxedBernoulli: Op {
     return [y]
   }
 
-  static let inputs: [[OpCase.Input]] = [[1, 1, 1], [3, 5, 7], [2, 4, 8]].map { (extents: [Int]) in
+  static let inputs: [[OpCase.Input]] = [[1, 1, 1], [3, 5, 7], [2, 4, 8], [3, 8, 24]].map { (extents: [Int]) in
     [
       .init(Shape(Array(extents.dropFirst())), .f32, .uniform(-3, -0.1)),
       .init(Shape(extents), .f32, .uniform(0.01, 0.99), isDifferentiated: false),

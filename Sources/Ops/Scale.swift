@@ -25,7 +25,7 @@ package struct Scale: Op {
     [inputs[0].map { Double(factor) * $0 }]
   }
 
-  package static let cases = [1, 7, 129, 1023].map { n in OpCase("\(n)", Scale(factor: -1.75), [.init([n])]) }
+  package static let cases = [1, 7, 129, 1016, 1023].map { n in OpCase("\(n)", Scale(factor: -1.75), [.init([n])]) }
 }
 
 extension Value {

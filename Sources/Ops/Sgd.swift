@@ -27,17 +27,15 @@ package struct Sgd: Op {
 
   package func launch(_ site: LaunchSite) -> Launch {
     let block = BlockPieces(count, site.traits)
-    let updates = block.pieces.map { piece -> Dispatch in
-      let state = [Operand.input(0), .input(1)].map { $0.part(bytesOf: piece.elements) }
+    let updates = block.updates(SgdKernel.self, site.traits) { vectors in
+      .init(count4: vectors, momentum: Float(momentum), weight_decay: Float(weightDecay))
+    } operands: { elements in
+      let state = [Operand.input(0), .input(1)].map { $0.part(bytesOf: elements) }
       let given: [Operand] = [
-        .colocated.part(bytesOf: piece.elements).texels(.rgba32f),
-        .input(3).part(wordsOf: piece.elements).texels(.r32ui), .input(4), .input(2),
+        .colocated.part(bytesOf: elements).texels(.rgba32f), .input(3).part(wordsOf: elements).texels(.r32ui),
+        .input(4), .input(2),
       ]
-      return Dispatch(
-        SgdKernel.self,
-        push: .init(
-          count4: UInt32(piece.elements.count / 4), momentum: Float(momentum), weight_decay: Float(weightDecay)),
-        state.map { $0.texels(.rgba32f) } + given + state, vectors: piece.elements.count / 4, site.traits)
+      return state.map { $0.texels(.rgba32f) } + given + state
     }
     return Launch(scratch: [block.partials], block.norm(table: 3, status: 2) + updates)
   }

@@ -14,7 +14,7 @@ package struct UnitRows: Op {
     return Launch([
       Dispatch(
         UnitRowsKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns), push: .init(rows: rows.count),
-        [.input(0).texels(rowsOf: Int(rows.columns)), .output(0), .output(1)], groups: rows.groups, wide: rows.wide)
+        [.input(0).texels(rowsOf: Int(rows.columns)), .output(0), .output(1)], groups: rows.groups, lanes: rows.lanes)
     ])
   }
 
@@ -62,7 +62,7 @@ package struct UnitRowsBackward: Op {
         push: .init(rows: rows.count),
         [
           .input(0).texels(rowsOf: columns), .input(1).texels(.r32f), .input(2).texels(rowsOf: columns), .output(0),
-        ], groups: rows.groups, wide: rows.wide)
+        ], groups: rows.groups, lanes: rows.lanes)
     ])
   }
 

@@ -31,6 +31,7 @@ import Testing
     #expect(longestLoop(25, "avx2") == .instructions2000 && longestLoop(25, "avx2 avx512f") == .instructions3600)
     #expect(longestLoop(26, "avx2 avx512f") == .instructions4000)
     #expect(longestLoop(6, "avx2 avx512f", vendor: "GenuineIntel") == .instructions2000)
+    #expect(longestLoop(6, "avx2 avx512f avx512_fp16", vendor: "GenuineIntel") == .instructions4000)
   }
 
   @Test(arguments: [.driversOwn, .bits(128), .known, .measured, .measuredAnew] as [VectorWidth.Wish])

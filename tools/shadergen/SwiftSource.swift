@@ -5,16 +5,18 @@ import ShaderReflection
 /// The Swift file of one kernel; `wide` is its wide form, if it has one.
 func swiftSource(type: String, module: ShaderModule, wide: ShaderModule? = nil) throws(ShaderError) -> String {
   let interface = try ShaderInterface(of: module)
-  let push = try PushMirror(of: interface, in: module)
+  var widest = interface
   let shader = URL(fileURLWithPath: module.path).deletingPathExtension().lastPathComponent
   var forms = "  package static let source = \(kernelSource(shader, module, interface))"
   if let wide {
     let other = try ShaderInterface(of: wide)
-    guard other == interface else {
-      throw module.error("the form with WIDE defined has other bindings, push constants or constants", at: "span")
-    }
+    guard other.bindings == interface.bindings, other.push.starts(with: interface.push),
+      other.constants.filter({ $0.id != lanesID }) == interface.constants
+    else { throw module.error("the form with WIDE defined has other bindings, push constants or constants", at: "span") }
+    widest = other
     forms += "\n  package static let wide: KernelSource? = \(kernelSource(shader + "_wide", wide, other))"
   }
+  let push = try PushMirror(of: widest, in: module)
   return """
     // Generated from \(module.path).
 
@@ -59,10 +61,15 @@ func swiftList(of types: [String]) -> String {
   """
 }
 
+/// The id of LANES (`include/lane_stores.glsl`), which no op sets; nor does one set `identity`.
+private let lanesID: UInt32 = 99
+
 private func pushSource(_ push: PushMirror) -> String {
   if push.members.isEmpty { return "  package typealias Push = NoPush" }
+  let (given, table) = (push.members.filter { $0.name != "identity" }, push.members.filter { $0.name == "identity" })
   return structSource(
-    "Push: PushConstants", push.members.map { (name: $0.name, declaration: "`\($0.name)`: \($0.type)") }, extra: "")
+    "Push: PushConstants", given.map { (name: $0.name, declaration: "`\($0.name)`: \($0.type)") },
+    extra: table.map { "\n      private let `\($0.name)`: \($0.type) = .identity" }.joined())
 }
 
 private func constantsSource(_ constants: [ShaderInterface.Constant]) -> String {
