@@ -18,6 +18,7 @@ layout(push_constant) uniform Push {
   int N;
   int K4;
   int slices;  // of a column tile
+  IDENTITY
 };
 int row_of_a(int row) { return row; }
 #include "matmul_panels.glsl"

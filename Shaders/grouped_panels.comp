@@ -21,6 +21,7 @@ layout(push_constant) uniform Push {
   int K4;
   int experts;
   int divisor;
+  IDENTITY
 };
 int row_of_a(int row) { return GATHERED ? int(texelFetch(gather, row).x) / divisor : row; }
 #include "matmul_panels.glsl"

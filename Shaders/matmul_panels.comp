@@ -20,6 +20,7 @@ layout(push_constant) uniform Push {
   int K4;
   int chunk4;
   int chunks;  // of a matrix
+  IDENTITY
 };
 int matrix() { return int(gl_WorkGroupID.z) / chunks; }
 int row_of_a(int row) { return matrix() * M + row; }

@@ -7,9 +7,13 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "epilogue.glsl"
+#ifdef WIDE
+#include "lane_stores.glsl"
+#endif
 
 layout(constant_id = 10) const int ROWS = 16;    // a multiple of AT_ONCE and of 4
 layout(constant_id = 12) const int AT_ONCE = 1;  // rows that a read of B serves
+layout(constant_id = 13) const bool BY_LANES = false;  // stores lane by lane, in the wide form
 const int COLUMNS = 4 * int(SPAN);       // of a lane
 const int WIDTH = COLUMNS * int(CLUSTER);
 const int A_VECTORS = (ROWS + int(CLUSTER) - 1) / int(CLUSTER);
@@ -84,11 +88,31 @@ void finish(int c_start, int bias_start, int m0, int m_end, int tile, int column
   vec4 bias_values[SPAN];
   [[unroll]] for (int v = 0; v < SPAN; v++)
     bias_values[v] = bias_at(bias_start, min(n, columns - COLUMNS) + 4 * v, columns);
+#ifdef WIDE
+  // What is outside of C goes where nothing is bound, and is discarded (robustBufferAccess2).
+  const uint NOWHERE = 0x7ffff00;
+  uint at = (c_start + m0 * columns + tile * WIDTH) >> 3, known_at = known_uniform(at);
+  uint rows = clamp(m_end - m0, 0, ROWS), known_rows = known_uniform(rows);
+  uint lanes = clamp((columns - tile * WIDTH) / COLUMNS, 0, int(CLUSTER)), known_lanes = known_uniform(lanes);
+#endif
   [[unroll]] for (int i = 0; i < ROWS; i++) {
     // A choice that changes nothing: a sum that is packed into 64-bit integers (wide.glsl) straight from the loop is kept there in a
     // register of 512 bits, whatever the width of vectors, where the processor has those. That is a fifth of the loop's time.
     vec4 row[SPAN];
     [[unroll]] for (int v = 0; v < SPAN; v++) row[v] = n < columns ? sums[i][v] : vec4(0.0);
+#ifdef WIDE
+    if (BY_LANES) {
+      uint row_at = i < known_rows ? known_at + i * (columns >> 3) : NOWHERE;
+      if (HAS_BIAS) {
+        [[unroll]] for (uint v = 0; v < SPAN; v++) row[v] += bias_values[v];
+      }
+      if (STORES_PRE) STORE_LANES(pre, lane_ < known_lanes ? row_at + lane_ : NOWHERE, span(row))
+      [[unroll]] for (uint v = 0; v < SPAN; v++)
+        row[v] = finished(c_start + min(m0 + i, m_end - 1) * columns, min(n, columns - COLUMNS) + 4 * int(v), columns, row[v]);
+      STORE_LANES(c, lane_ < known_lanes ? row_at + lane_ : NOWHERE, span(row))
+      continue;
+    }
+#endif
     if (m0 + i < m_end && n < columns) epilogue(c_start + (m0 + i) * columns, n, columns, row, bias_values);
   }
 }

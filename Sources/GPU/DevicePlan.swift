@@ -99,6 +99,7 @@ package struct DevicePlan: Sendable, Hashable {
     // A portability driver demands that its extension is enabled.
     let optional = [
       "VK_KHR_portability_subset", VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME,
+      device.discardsOutside ? VK_EXT_ROBUSTNESS_2_EXTENSION_NAME : "",
       requiredSubgroupSize == nil ? "" : VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME,
       purpose == .running ? "" : VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME,
     ]
@@ -107,7 +108,7 @@ package struct DevicePlan: Sendable, Hashable {
       subgroupSize: shuffles ? requiredSubgroupSize ?? device.subgroups.size : 1,
       isSoftware: device.kind == .cpu,
       hasLargeRegisterFile: !isGCN,
-      hasInt64: device.shaderInt64, longestLoop: device.longestLoop,
+      hasInt64: device.shaderInt64, discardsOutside: device.discardsOutside, longestLoop: device.longestLoop,
       maxTexelBufferElements: device.limits.texelBufferElements, maxStorageBuffers: device.limits.storageBuffers,
       sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,

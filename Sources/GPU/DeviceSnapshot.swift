@@ -103,6 +103,8 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var limits = Limits()
   package var subgroups = Subgroups()
   package var robustBufferAccess = true
+  /// Stores outside of what is bound are discarded (`robustBufferAccess2`).
+  package var discardsOutside = false
   package var timelineSemaphore = true
   package var shaderFloat16 = false
   /// Whether the driver tells what its compiler made of a kernel.
@@ -172,7 +174,12 @@ extension DeviceSnapshot {
     let executableFeatures = scratch.one(VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR())
     executableFeatures.pointee.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR
     let hasExecutableInfo = self.extensions.contains(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)
-    controlFeatures.pointee.pNext = hasExecutableInfo ? UnsafeMutableRawPointer(executableFeatures) : nil
+    let robustness = scratch.one(VkPhysicalDeviceRobustness2FeaturesEXT())
+    robustness.pointee.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ROBUSTNESS_2_FEATURES_EXT
+    robustness.pointee.pNext = hasExecutableInfo ? UnsafeMutableRawPointer(executableFeatures) : nil
+    let hasRobustness = self.extensions.contains(VK_EXT_ROBUSTNESS_2_EXTENSION_NAME)
+    controlFeatures.pointee.pNext =
+      hasRobustness ? UnsafeMutableRawPointer(robustness) : robustness.pointee.pNext
     let features12 = scratch.one(VkPhysicalDeviceVulkan12Features())
     features12.pointee.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES
     features12.pointee.pNext =
@@ -188,6 +195,7 @@ extension DeviceSnapshot {
     uuid = withUnsafeBytes(of: properties11.pointee.deviceUUID) { Array($0) }
     limits.allocationBytes = Int(clamping: properties11.pointee.maxMemoryAllocationSize)
     robustBufferAccess = features.features.robustBufferAccess != 0
+    discardsOutside = robustBufferAccess && robustness.pointee.robustBufferAccess2 != 0
     shaderInt64 = features.features.shaderInt64 != 0 && features12.pointee.shaderSubgroupExtendedTypes != 0
     timelineSemaphore = features12.pointee.timelineSemaphore != 0
     shaderFloat16 = features12.pointee.shaderFloat16 != 0

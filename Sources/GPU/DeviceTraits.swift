@@ -9,6 +9,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var hasLargeRegisterFile: Bool
   /// Whether shaders may use integers of 64 bits, and exchange them among lanes, which makes stores wider.
   package var hasInt64: Bool
+  /// Whether stores outside of what is bound are discarded.
+  package var discardsOutside: Bool
   /// Of a software driver's processor.
   package var longestLoop: LongestLoop
   package var maxTexelBufferElements: Int
@@ -27,6 +29,7 @@ package struct DeviceTraits: Sendable, Hashable {
 
   package init(
     subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true, hasInt64: Bool = true,
+    discardsOutside: Bool = true,
     longestLoop: LongestLoop = .instructions4000, maxTexelBufferElements: Int = 1 << 27, maxStorageBuffers: Int = 16,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
     maxStorageBufferRange: Int = 1 << 27, maxAllocationBytes: Int = .max,
@@ -37,6 +40,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.isSoftware = isSoftware
     self.hasLargeRegisterFile = hasLargeRegisterFile
     self.hasInt64 = hasInt64
+    self.discardsOutside = discardsOutside
     self.longestLoop = longestLoop
     self.maxTexelBufferElements = maxTexelBufferElements
     self.maxStorageBuffers = maxStorageBuffers

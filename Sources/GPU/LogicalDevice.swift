@@ -50,6 +50,13 @@ final class LogicalDevice: Sendable {
       executable.pipelineExecutableInfo = VkBool32(VK_TRUE)
       features12.pNext = UnsafeMutableRawPointer(scratch.one(executable))
     }
+    if plan.snapshot.discardsOutside {
+      var robustness = VkPhysicalDeviceRobustness2FeaturesEXT()
+      robustness.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ROBUSTNESS_2_FEATURES_EXT
+      robustness.robustBufferAccess2 = VkBool32(VK_TRUE)
+      robustness.pNext = features12.pNext
+      features12.pNext = UnsafeMutableRawPointer(scratch.one(robustness))
+    }
     if plan.requiredSubgroupSize != nil {
       control.pNext = features12.pNext
       features12.pNext = UnsafeMutableRawPointer(scratch.one(control))

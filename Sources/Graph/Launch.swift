@@ -53,7 +53,9 @@ package struct Dispatch: Sendable {
     _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], groups: GroupCount,
     wide: Bool = false, lanes: Int? = nil
   ) {
-    guard let source = wide || lanes != nil ? K.wide : K.source else { preconditionFailure("\(K.source.name) has no wide form") }
+    guard let source = wide || lanes != nil ? K.wide : K.source else {
+      preconditionFailure("\(K.source.name) has no wide form")
+    }
     precondition(
       operands.count == source.bindings.count,
       "\(source.name) has \(source.bindings.count) bindings, \(operands.count) operands given")

@@ -99,8 +99,7 @@ package struct GroupedMatmul: Op {
       constants: .init(GATHERED: gathered == .left, ROWS: Int32(tile.rows), LANES: UInt32(tile.lanes)),
       push: .init(K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
       [.input(0).texels(.rgba32f)] + routing + [.scratch(1)],
-      groups: GroupCount(
-        GroupCount.linear(tile.rows / 2 * k / 4, perGroup: 64 / tile.lanes * Dispatch.wideShare).x, groups.x))
+      groups: tile.packingGroups(groups.x * tile.rows, quads: k / 4, alongK: true, isRight: false))
     let (packsRows, packsWeights, orders) = (packing == .both, packing != .neither, packing.orders(transposing))
     let scratch =
       (packsWeights ? [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] : [])
@@ -115,7 +114,7 @@ package struct GroupedMatmul: Op {
             local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes),
             A_ORDER: orders.left, B_ORDER: orders.right,
             ROWS: Int32(tile.rows), GATHERED: gathered == .left, AT_ONCE: tile.rowsAtOnce,
-            ALIGNED_C: true, HAS_BIAS: end.epilogue.bias,
+            BY_LANES: tile.storesByLanes(elements: c.count, products: k), ALIGNED_C: true, HAS_BIAS: end.epilogue.bias,
             STORES_PRE: end.epilogue.keepsPre, HAS_RESIDUAL: end.epilogue.residual),
           push: .init(N: Int32(n), K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
           end.operands
@@ -123,7 +122,7 @@ package struct GroupedMatmul: Op {
               (packsRows ? Operand.scratch(1) : .input(0)).texels(.rgba32f),
               (packsWeights ? Operand.scratch(0) : .input(1)).texels(.rgba32f),
             ] + routing,
-          groups: groups, wide: tile.wide)
+          groups: groups, lanes: tile.wide ? tile.lanes : nil)
       ] + end.pass)
   }
 
@@ -133,7 +132,7 @@ package struct GroupedMatmul: Op {
     let (experts, slots, m, n) = (site.inputs[2].count - 1, site.inputs[3].count, a.last, b.last)
     // A software driver ends loops after 65,535 iterations, here of four rows.
     guard transposing == .left, m % 4 == 0, slots <= 262_140,
-      let tile = PanelTile(rows: rows, columns: n, traits: site.traits)
+      let tile = PanelTile(rows: rows, columns: n, traits: site.traits), tile.packs(k: slots)
     else { return nil }
     let quads = slots / 4 + experts
     let left = tile.packed(m, quads: quads, isRight: false)
@@ -144,10 +143,11 @@ package struct GroupedMatmul: Op {
         PackExpertColumnsKernel.self,
         constants: .init(
           GATHERED: gathered == operand, DIVISOR: UInt32(gathered == operand ? slots / shape.rows : 1),
-          WIDTH: Int32(type.shape[3]), LANES: isRight ? Int32(tile.lanes) : 0),
-        push: .init(R: Int32(shape.last), K4: Int32(quads)),
+          WIDTH: Int32(type.shape[3]), RIGHT: isRight,
+          BITS: Int32(Int.bitWidth - (experts - 1).leadingZeroBitCount), LANES: UInt32(tile.lanes)),
+        push: .init(R: Int32(shape.last), K4: Int32(quads), experts: Int32(experts)),
         [.input(input).texels(.rgba32f), .input(2).texels(.r32ui), .input(3).texels(.r32ui), .scratch(packed)],
-        groups: GroupCount(experts, type.shape[1]))
+        groups: tile.packingGroups(shape.last, quads: quads, alongK: false, isRight: isRight))
     }
     let plain = tile.groups(rows: m, columns: n, chunks: 1)
     // Of a column tile, so that few column tiles are shared out evenly, too; none is empty.
@@ -162,12 +162,13 @@ package struct GroupedMatmul: Op {
           GroupedGradientKernel.self,
           constants: .init(
             local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), ROWS: Int32(tile.rows),
-            AT_ONCE: tile.rowsAtOnce, ALIGNED_C: true,
+            AT_ONCE: tile.rowsAtOnce,
+            BY_LANES: tile.storesByLanes(elements: experts * m * n, products: slots / experts), ALIGNED_C: true,
             HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, HAS_RESIDUAL: epilogue.residual),
           push: .init(M: Int32(m), N: Int32(n), K4: Int32(quads), slices: Int32(slices)),
           epilogue.operands(first: 5, columns: n)
             + [.scratch(0).texels(.rgba32f), .scratch(1).texels(.rgba32f), .input(2).texels(.r32ui)],
-          groups: GroupCount(rowTiles, experts, plain.y * slices), wide: tile.wide),
+          groups: GroupCount(rowTiles, experts, plain.y * slices), lanes: tile.wide ? tile.lanes : nil),
       ])
   }
 

@@ -12,6 +12,7 @@ struct PanelTile {
   /// Rows that a read of the right operand serves: with two fewer loads, with one fewer instructions. On a core that another thread
   /// shares (Zen 3) one is the faster, on Zen 4 and 5 two (docs/matmul.md).
   let rowsAtOnce: Int32
+  private let canStoreByLanes: Bool
 
   /// nil where the driver is no software driver, has no 64-bit integers (to lay operands out), or its subgroups are larger than the
   /// tile is high; and where rows of C are no whole vectors, or shorter than half a tile.
@@ -23,6 +24,7 @@ struct PanelTile {
     guard traits.storesWide, (4...rows).contains(lanes), columns % 4 == 0 else {
       return nil
     }
+    canStoreByLanes = traits.discardsOutside
     // Eight columns are faster, unless the last tile wastes what that gains (docs/matmul.md).
     func padded(_ columnsPerLane: Int) -> Int {
       let width = columnsPerLane * traits.subgroupSize
@@ -68,16 +70,28 @@ struct PanelTile {
   ) -> Dispatch {
     let (width, quads) = (isRight ? columns : rows, (k + 3) / 4)
     let length = alongK ? k : count
-    // Vectors of a subgroup: two a span, and of right operands that are turned four spans a lane.
-    let share = !alongK && isRight ? 8 * lanes : 2 * Dispatch.wideShare
     return Dispatch(
       PackPanelsKernel.self,
       constants: .init(
         ALONG_K: alongK, ALIGNED: length % 4 == 0, WIDTH: Int32(width), RIGHT: isRight, LANES: UInt32(lanes)),
       push: .init(R: Int32(count), K: Int32(k), K4: Int32(quads)),
       [source.texels(rowsOf: length), packed],
-      groups: GroupCount(
-        GroupCount.linear(width * quads, perGroup: 64 / lanes * share).x, (count + width - 1) / width, matrices))
+      groups: packingGroups(matrices: matrices, count, quads: quads, alongK: alongK, isRight: isRight))
+  }
+
+  /// One subgroup a part of a panel, workgroups of 64.
+  func packingGroups(matrices: Int = 1, _ count: Int, quads: Int, alongK: Bool, isRight: Bool) -> GroupCount {
+    let width = isRight ? columns : rows
+    // Vectors of a subgroup: two a span, of what is turned two spans a lane, four of right operands.
+    let share = alongK ? 2 * Dispatch.wideShare : (isRight ? 8 : 4) * lanes
+    let parts = GroupCount.linear(width * quads, perGroup: 64 / lanes * share).x
+    return GroupCount(parts, (count + width - 1) / width, matrices)
+  }
+
+  /// Whether a tile of a C of `elements` leaves by lane stores, where each element is a sum of `products`: they make a kernel take
+  /// three times as long to compile, with 512 bits, and twice with 256, where what they save is seen in short sums only.
+  func storesByLanes(elements: Int, products: Int) -> Bool {
+    wide && canStoreByLanes && elements >= 1 << 16 && (lanes > 8 || products <= 256)
   }
 
   /// Whether a packed operand's panels are as long as what a subgroup stores.

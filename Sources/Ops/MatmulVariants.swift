@@ -62,13 +62,15 @@ extension Matmul {
         MatmulPanelsKernel.self,
         constants: .init(
           local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), A_ORDER: orders.left,
-          B_ORDER: orders.right, ROWS: Int32(tile.rows), AT_ONCE: tile.rowsAtOnce, ALIGNED_C: true,
+          B_ORDER: orders.right, ROWS: Int32(tile.rows), AT_ONCE: tile.rowsAtOnce,
+          BY_LANES: tile.storesByLanes(elements: size.batch * size.m * size.n, products: chunks.extent), ALIGNED_C: true,
           HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, HAS_RESIDUAL: epilogue.residual),
         push: .init(
           M: Int32(size.m), N: Int32(size.n), K4: Int32(quads), chunk4: Int32(chunks.extent / 4),
           chunks: Int32(chunks.count)),
         finish + [a.texels(.rgba32f), b.texels(.rgba32f)],
-        groups: tile.groups(rows: size.m, columns: size.n, chunks: size.batch * chunks.count), wide: tile.wide)
+        groups: tile.groups(rows: size.m, columns: size.n, chunks: size.batch * chunks.count),
+        lanes: tile.wide ? tile.lanes : nil)
     }
   }
 

@@ -12,7 +12,9 @@ func swiftSource(type: String, module: ShaderModule, wide: ShaderModule? = nil) 
     let other = try ShaderInterface(of: wide)
     guard other.bindings == interface.bindings, other.push.starts(with: interface.push),
       other.constants.filter({ $0.id != lanesID }) == interface.constants
-    else { throw module.error("the form with WIDE defined has other bindings, push constants or constants", at: "span") }
+    else {
+      throw module.error("the form with WIDE defined has other bindings, push constants or constants", at: "WIDE")
+    }
     widest = other
     forms += "\n  package static let wide: KernelSource? = \(kernelSource(shader + "_wide", wide, other))"
   }
