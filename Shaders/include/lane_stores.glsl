@@ -35,4 +35,12 @@ uint linear_subgroup() {
           subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.z, lane_), \
           subgroupShuffle(held_.w, lane_)); \
 }
+/// The same of lanes that hold half a span: of `lane_`, an even one, and the next.
+#define STORE_LANE_PAIRS(buffer, place, held) { \
+  u64vec4 held_ = held; \
+  [[unroll]] for (uint lane_ = 0; lane_ < LANES; lane_ += 2) \
+    buffer[place] = u64vec4( \
+        subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.x, lane_ + 1), \
+        subgroupShuffle(held_.y, lane_ + 1)); \
+}
 #define STORE_LANES(buffer, place, held) STORE_LANES_IF(true, buffer, place, held)

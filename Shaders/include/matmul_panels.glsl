@@ -14,7 +14,8 @@
 layout(constant_id = 10) const int ROWS = 16;    // a multiple of AT_ONCE and of 4
 layout(constant_id = 12) const int AT_ONCE = 1;  // rows that a read of B serves
 layout(constant_id = 13) const bool BY_LANES = false;  // stores lane by lane, in the wide form
-const int COLUMNS = 4 * int(SPAN);       // of a lane
+layout(constant_id = 14) const uint VECTORS = 1;  // of a lane's columns; a span, but where BY_LANES
+const int COLUMNS = 4 * int(VECTORS);    // of a lane
 const int WIDTH = COLUMNS * int(CLUSTER);
 const int A_VECTORS = (ROWS + int(CLUSTER) - 1) / int(CLUSTER);
 
@@ -23,7 +24,7 @@ const uint PACKED = 0;   // in the order of pack_panels
 const uint ALONG_K = 1;  // A [M, 4 K4], B [N, 4 K4]
 const uint ACROSS = 2;   // B [4 K4, N]
 
-vec4 sums[ROWS][SPAN];
+vec4 sums[ROWS][VECTORS];
 
 /// Sums quads k ..< k + count of row tile `tile` and of column tile `column_tile` of the matrix `matrix` of B, whose rows or columns
 /// are `columns`; operands are K4 quads long.
@@ -53,7 +54,7 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
     b_step = columns;
   }
   [[unroll]] for (int i = 0; i < ROWS; i++)
-    [[unroll]] for (int v = 0; v < SPAN; v++) sums[i][v] = vec4(0.0);
+    [[unroll]] for (int v = 0; v < VECTORS; v++) sums[i][v] = vec4(0.0);
 
   int along_a = 0;
   for (int step = 0; step < count; step++) {
@@ -62,7 +63,7 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
     [[unroll]] for (int q = 0; q < A_VECTORS; q++) a_part[q] = imageLoad(a, a_at[q] + along_a);
     // ACROSS: a span for each k, else the four k of each column.
     [[unroll]] for (int j = 0; j < COLUMNS; j++)
-      b_part[j] = imageLoad(b, b_at + (B_ORDER == ACROSS ? j / int(SPAN) * b_apart + j % int(SPAN) : j * b_apart));
+      b_part[j] = imageLoad(b, b_at + (B_ORDER == ACROSS ? j / int(VECTORS) * b_apart + j % int(VECTORS) : j * b_apart));
     along_a += A_ORDER == PACKED ? ROWS : 1;
     b_at += b_step;
     [[unroll]] for (int i = 0; i < ROWS; i += AT_ONCE) {
@@ -74,12 +75,16 @@ void accumulate(int tile, int m0, int m_end, int matrix, int column_tile, int co
         [[unroll]] for (int r = 0; r < AT_ONCE; r++) {
           vec4 y;
           [[unroll]] for (int t = 0; t < 4; t++)
-            y[t] = B_ORDER == ACROSS ? b_part[t * int(SPAN) + j / 4][j % 4] : b_part[j][t];
+            y[t] = B_ORDER == ACROSS ? b_part[t * int(VECTORS) + j / 4][j % 4] : b_part[j][t];
           sums[i + r][j / 4][j % 4] += (x[r][0] * y[0] + x[r][1] * y[1]) + (x[r][2] * y[2] + x[r][3] * y[3]);
         }
     }
   }
 }
+
+#define STORE_TILE_ROW(buffer) \
+  if (VECTORS == SPAN) STORE_LANES(buffer, lane_ < known_lanes ? row_at + lane_ : NOWHERE, span(row)) \
+  else STORE_LANE_PAIRS(buffer, lane_ < known_lanes ? row_at + lane_ / 2 : NOWHERE, span(row))
 
 /// Hands the sums of column tile `tile` to the epilogue, which has no activation; C's rows are `columns` long, the matrix starts at
 /// element c_start, its bias at bias_start.
@@ -99,17 +104,17 @@ void finish(int c_start, int bias_start, int m0, int m_end, int tile, int column
     // A choice that changes nothing: a sum that is packed into 64-bit integers (wide.glsl) straight from the loop is kept there in a
     // register of 512 bits, whatever the width of vectors, where the processor has those. That is a fifth of the loop's time.
     vec4 row[SPAN];
-    [[unroll]] for (int v = 0; v < SPAN; v++) row[v] = n < columns ? sums[i][v] : vec4(0.0);
+    [[unroll]] for (int v = 0; v < SPAN; v++) row[v] = n < columns ? sums[i][min(v, VECTORS - 1)] : vec4(0.0);
 #ifdef WIDE
     if (BY_LANES) {
       uint row_at = i < known_rows ? known_at + i * (columns >> 3) : NOWHERE;
       if (HAS_BIAS) {
         [[unroll]] for (uint v = 0; v < SPAN; v++) row[v] += bias_values[v];
       }
-      if (STORES_PRE) STORE_LANES(pre, lane_ < known_lanes ? row_at + lane_ : NOWHERE, span(row))
+      if (STORES_PRE) STORE_TILE_ROW(pre)
       [[unroll]] for (uint v = 0; v < SPAN; v++)
         row[v] = finished(c_start + min(m0 + i, m_end - 1) * columns, min(n, columns - COLUMNS) + 4 * int(v), columns, row[v]);
-      STORE_LANES(c, lane_ < known_lanes ? row_at + lane_ : NOWHERE, span(row))
+      STORE_TILE_ROW(c)
       continue;
     }
 #endif

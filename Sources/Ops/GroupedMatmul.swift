@@ -104,6 +104,7 @@ package struct GroupedMatmul: Op {
     let scratch =
       (packsWeights ? [tile.packed(matrices: experts, n, quads: k / 4, isRight: true)] : [])
       + (packsRows ? [packedRows] : [])
+    let byLanes = tile.storesByLanes(elements: c.count, products: k)
     let end = epilogue.finish(first: 5, c: site.outputs[0], scratch: scratch.count, site.traits)
     return Launch(
       scratch: scratch + end.scratch,
@@ -114,7 +115,7 @@ package struct GroupedMatmul: Op {
             local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes),
             A_ORDER: orders.left, B_ORDER: orders.right,
             ROWS: Int32(tile.rows), GATHERED: gathered == .left, AT_ONCE: tile.rowsAtOnce,
-            BY_LANES: tile.storesByLanes(elements: c.count, products: k), ALIGNED_C: true, HAS_BIAS: end.epilogue.bias,
+            BY_LANES: byLanes, VECTORS: UInt32(tile.vectors), ALIGNED_C: true, HAS_BIAS: end.epilogue.bias,
             STORES_PRE: end.epilogue.keepsPre, HAS_RESIDUAL: end.epilogue.residual),
           push: .init(N: Int32(n), K4: Int32(k / 4), experts: Int32(experts), divisor: divisor),
           end.operands
@@ -122,7 +123,7 @@ package struct GroupedMatmul: Op {
               (packsRows ? Operand.scratch(1) : .input(0)).texels(.rgba32f),
               (packsWeights ? Operand.scratch(0) : .input(1)).texels(.rgba32f),
             ] + routing,
-          groups: groups, lanes: tile.wide ? tile.lanes : nil)
+          groups: groups, lanes: tile.lanes(byLanes: byLanes))
       ] + end.pass)
   }
 
@@ -154,6 +155,7 @@ package struct GroupedMatmul: Op {
     let wanted = (16 + plain.y - 1) / plain.y
     let rowTiles = (plain.x + wanted - 1) / wanted
     let slices = (plain.x + rowTiles - 1) / rowTiles
+    let byLanes = tile.storesByLanes(elements: experts * m * n, products: slots / experts)
     return Launch(
       scratch: [left, right],
       [
@@ -163,12 +165,12 @@ package struct GroupedMatmul: Op {
           constants: .init(
             local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), ROWS: Int32(tile.rows),
             AT_ONCE: tile.rowsAtOnce,
-            BY_LANES: tile.storesByLanes(elements: experts * m * n, products: slots / experts), ALIGNED_C: true,
+            BY_LANES: byLanes, VECTORS: UInt32(tile.vectors), ALIGNED_C: true,
             HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, HAS_RESIDUAL: epilogue.residual),
           push: .init(M: Int32(m), N: Int32(n), K4: Int32(quads), slices: Int32(slices)),
           epilogue.operands(first: 5, columns: n)
             + [.scratch(0).texels(.rgba32f), .scratch(1).texels(.rgba32f), .input(2).texels(.r32ui)],
-          groups: GroupCount(rowTiles, experts, plain.y * slices), lanes: tile.wide ? tile.lanes : nil),
+          groups: GroupCount(rowTiles, experts, plain.y * slices), lanes: tile.lanes(byLanes: byLanes)),
       ])
   }
 

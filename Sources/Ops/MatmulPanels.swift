@@ -7,11 +7,12 @@ import Kernels
 struct PanelTile {
   let rows: Int
   let lanes: Int
-  /// Eight columns per lane instead of four, the kernels' wide form.
-  let wide: Bool
+  /// Vectors of columns per lane, one or two.
+  let vectors: Int
   /// Rows that a read of the right operand serves: with two fewer loads, with one fewer instructions. On a core that another thread
   /// shares (Zen 3) one is the faster, on Zen 4 and 5 two (docs/matmul.md).
   let rowsAtOnce: Int32
+  /// Whether rows of C are whole spans, and lane stores past them are discarded.
   private let canStoreByLanes: Bool
 
   /// nil where the driver is no software driver, has no 64-bit integers (to lay operands out), or its subgroups are larger than the
@@ -24,14 +25,14 @@ struct PanelTile {
     guard traits.storesWide, (4...rows).contains(lanes), columns % 4 == 0 else {
       return nil
     }
-    canStoreByLanes = traits.discardsOutside
+    canStoreByLanes = traits.discardsOutside && columns % 8 == 0
     // Eight columns are faster, unless the last tile wastes what that gains (docs/matmul.md).
     func padded(_ columnsPerLane: Int) -> Int {
       let width = columnsPerLane * traits.subgroupSize
       return (columns + width - 1) / width * width
     }
-    wide = columns % 8 == 0 && columns > 4 * lanes && 100 * padded(8) <= 115 * padded(4)
-    guard wide || columns > 2 * lanes else { return nil }
+    vectors = columns % 8 == 0 && columns > 4 * lanes && 100 * padded(8) <= 115 * padded(4) ? 2 : 1
+    guard vectors == 2 || columns > 2 * lanes else { return nil }
   }
 
   /// The heights to choose from, the default first: with the tallest tile whose loop stays decoded.
@@ -44,7 +45,7 @@ struct PanelTile {
     }
   }
 
-  var columns: Int { (wide ? 8 : 4) * lanes }
+  var columns: Int { 4 * vectors * lanes }
 
   /// Which operands are laid out before the product; the raw value names the variant.
   enum Packing: String {
@@ -91,8 +92,11 @@ struct PanelTile {
   /// Whether a tile of a C of `elements` leaves by lane stores, where each element is a sum of `products`: they make a kernel take
   /// three times as long to compile, with 512 bits, and twice with 256, where what they save is seen in short sums only.
   func storesByLanes(elements: Int, products: Int) -> Bool {
-    wide && canStoreByLanes && elements >= 1 << 16 && (lanes > 8 || products <= 256)
+    canStoreByLanes && elements >= 1 << 16 && (lanes > 8 || products <= 256)
   }
+
+  /// `Dispatch`'s lanes: the kernels' wide form, where a lane has a span or stores by lanes.
+  func lanes(byLanes: Bool) -> Int? { byLanes || vectors == 2 ? lanes : nil }
 
   /// Whether a packed operand's panels are as long as what a subgroup stores.
   func packs(k: Int) -> Bool { (k + 3) / 4 * rows >= 2 * Dispatch.wideShare && k > 4 }

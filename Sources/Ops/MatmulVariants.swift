@@ -57,20 +57,21 @@ extension Matmul {
       ? Operand.input(1) : packed(1, count: size.n, alongK: transposing == .right, isRight: true)
     let a = packing == .both ? packed(0, count: size.m, alongK: transposing != .left, isRight: false) : .input(0)
     let orders = packing.orders(transposing)
+    let byLanes = tile.storesByLanes(elements: size.batch * size.m * size.n, products: chunks.extent)
     return summed(size, chunks, scratch: scratch, before: packs, activating: traits) { epilogue, finish in
       Dispatch(
         MatmulPanelsKernel.self,
         constants: .init(
           local_size_x: UInt32(tile.lanes), CLUSTER: UInt32(tile.lanes), A_ORDER: orders.left,
           B_ORDER: orders.right, ROWS: Int32(tile.rows), AT_ONCE: tile.rowsAtOnce,
-          BY_LANES: tile.storesByLanes(elements: size.batch * size.m * size.n, products: chunks.extent), ALIGNED_C: true,
+          BY_LANES: byLanes, VECTORS: UInt32(tile.vectors), ALIGNED_C: true,
           HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre, HAS_RESIDUAL: epilogue.residual),
         push: .init(
           M: Int32(size.m), N: Int32(size.n), K4: Int32(quads), chunk4: Int32(chunks.extent / 4),
           chunks: Int32(chunks.count)),
         finish + [a.texels(.rgba32f), b.texels(.rgba32f)],
         groups: tile.groups(rows: size.m, columns: size.n, chunks: size.batch * chunks.count),
-        lanes: tile.wide ? tile.lanes : nil)
+        lanes: tile.lanes(byLanes: byLanes))
     }
   }
 
