@@ -292,6 +292,8 @@ package struct GroupedMatmul: Op {
       grouped("weight gradient", .left, .left, tokens: 43, k: 2, experts: 4, from: 20, to: 72),
       grouped("weight gradient", .left, .right, tokens: 43, k: 2, experts: 5, from: 36, to: 136),
       grouped("weight gradient", .left, .neither, tokens: 70, k: 1, experts: 3, from: 12, to: 184),
+      grouped("lane stores", .right, .left, tokens: 150, k: 2, experts: 4, from: 32, to: 248, gelu),
+      grouped("lane stores", .left, .left, tokens: 60, k: 2, experts: 5, from: 60, to: 248),
       grouped("odd weight gradient", .left, .neither, tokens: 21, k: 1, experts: 3, from: 5, to: 7),
     ]
   }()

@@ -142,6 +142,10 @@ package struct Matmul: TokenWise {
       epilogueCase("gelu'", .none, 19, 64, 12, derivative), epilogueCase("gelu'", .none, 9, 7, 3, derivative),
       epilogueCase("kept, residual", .left, 16, 40, 70, both),
       epilogueCase("split, bias, gelu", .left, 3, 5, 1201, gelu),
+      // Large enough for lane stores (`PanelTile.storesByLanes`), with edges on both sides.
+      epilogueCase("bias, gelu", .right, 270, 248, 64, gelu), epilogueCase("gelu'", .none, 270, 248, 64, derivative),
+      epilogueCase("bias, residual", .none, 700, 96, 32, residual),
+      epilogueCase("kept, residual", .left, 270, 248, 70, both),
     ]
   }()
 

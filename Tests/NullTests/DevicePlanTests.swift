@@ -180,7 +180,8 @@ import Testing
     gpu.limits.workgroupSize = [19, 20, 21]
     let traits = try DevicePlan(choosing: nil, from: [gpu]).traits
     let expected = DeviceTraits(
-      subgroupSize: 32, isSoftware: false, hasInt64: false, maxTexelBufferElements: 11, sharedMemoryBytes: 12,
+      subgroupSize: 32, isSoftware: false, hasInt64: false, discardsOutside: false, maxTexelBufferElements: 11,
+      sharedMemoryBytes: 12,
       maxWorkgroupInvocations: 13, maxPushConstantBytes: 14, maxStorageBufferRange: 15,
       maxAllocationBytes: 22, maxGroups: [16, 17, 18], maxWorkgroupSize: [19, 20, 21])
     #expect(traits == expected)
