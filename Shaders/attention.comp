@@ -5,9 +5,10 @@
 // when a step raises the maximum.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
+#include "span.glsl"
 #include "attention.glsl"
 layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
-layout(binding = 1) writeonly buffer Y { vec4 y[]; };
+layout(binding = 1) writeonly buffer Y { Span y[]; };
 layout(binding = 2) writeonly buffer Logsumexp { float logsumexp[]; };
 
 void main() {
@@ -71,13 +72,13 @@ void main() {
     }
   }
 
+  KEEP_TOKENS(tile)
+  KEEP_PLACE(to, tile.merged + tile.token * H * D)
+  KEEP_NUMBER_PLACE(number_to, tile.pair * T + tile.token)
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = tile.token + OWNERS * r;
-    if (tile.exists && i < T) {
-      float factor = 1.0 / total[r];
-      int start = tile.merged + i * H * D;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) KEEP4(y, start, c, sum[r][c] * factor);
-      if (first_vector() == 0) logsumexp[tile.pair * T + i] = peak[r] + log(total[r]);
-    }
+    float factor = 1.0 / total[r], number = peak[r] + log(total[r]);
+    [[unroll]] for (int c = 0; c < VECTORS; c++) sum[r][c] *= factor;
+    KEEP_ROW(y, to, H * D, r, sum[r])
+    KEEP_NUMBER(logsumexp, number_to, r, number)
   }
 }

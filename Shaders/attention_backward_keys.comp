@@ -5,13 +5,14 @@
 // A lane owns keys; queries stream past.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
+#include "span.glsl"
 #include "attention.glsl"
 layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
 layout(binding = 1, rgba32f) uniform readonly imageBuffer dy;
 layout(binding = 2) uniform textureBuffer stats;
-layout(binding = 3) writeonly buffer DQKV { vec4 dqkv[]; };
+layout(binding = 3) writeonly buffer DQKV { Span dqkv[]; };
 
-const int STATS = (2 * STEP + LANES - 1) / LANES;  // numbers of `stats` that a lane reads in one step
+const int STATS = (2 * STEP + MEMBERS - 1) / MEMBERS;  // numbers of `stats` that a lane reads in one step
 
 void main() {
   Tile tile = tile_here();
@@ -41,7 +42,7 @@ void main() {
       g[m] = PART4(dy, tile.merged + token * H * D, share[m].vector);
     }
     [[unroll]] for (int m = 0; m < STATS; m++)
-      stat[m] = texelFetch(stats, 2 * tile.pair * T + min(2 * i + int(cluster_lane()) + LANES * m, 2 * T - 1)).x;
+      stat[m] = texelFetch(stats, 2 * tile.pair * T + min(2 * i + int(cluster_lane()) + MEMBERS * m, 2 * T - 1)).x;
 
     float p[ROWS][STEP];
     float ds[ROWS][STEP];
@@ -57,8 +58,8 @@ void main() {
           dp[r] += dot(v[r][c], gx);
         }
       }
-      float norm = pass(stat[2 * t / LANES], 2 * t % LANES);
-      float delta = pass(stat[(2 * t + 1) / LANES], (2 * t + 1) % LANES);
+      float norm = pass(stat[2 * t / MEMBERS], 2 * t % MEMBERS);
+      float delta = pass(stat[(2 * t + 1) / MEMBERS], (2 * t + 1) % MEMBERS);
       [[unroll]] for (int r = 0; r < ROWS; r++) {
         p[r][t] = exp(whole(s[r]) - norm);
         if (t > 0) p[r][t] = i + t < T ? p[r][t] : 0.0;
@@ -85,14 +86,12 @@ void main() {
     }
   }
 
+  KEEP_TOKENS(tile)
+  KEEP_PLACE(to, tile.qkv + tile.token * 3 * H * D + H * D)
+  KEEP_PLACE(values_to, tile.qkv + tile.token * 3 * H * D + 2 * H * D)
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int j = tile.token + OWNERS * r;
-    if (tile.exists && j < T) {
-      int start = tile.qkv + j * 3 * H * D + H * D;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) {
-        KEEP4(dqkv, start, c, dk[r][c] * scale);
-        KEEP4(dqkv, start + H * D, c, dv[r][c]);
-      }
-    }
+    [[unroll]] for (int c = 0; c < VECTORS; c++) dk[r][c] *= scale;
+    KEEP_ROW(dqkv, to, 3 * H * D, r, dk[r])
+    KEEP_ROW(dqkv, values_to, 3 * H * D, r, dv[r])
   }
 }

@@ -5,12 +5,13 @@
 // (Dao et al., "FlashAttention", 2022, appendix B.4). A lane owns queries; keys stream past.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
+#include "span.glsl"
 #include "attention.glsl"
 layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
 layout(binding = 1, rgba32f) uniform readonly imageBuffer y;
 layout(binding = 2, rgba32f) uniform readonly imageBuffer dy;
 layout(binding = 3) uniform textureBuffer logsumexp;
-layout(binding = 4) writeonly buffer DQKV { vec4 dqkv[]; };
+layout(binding = 4) writeonly buffer DQKV { Span dqkv[]; };
 layout(binding = 5) writeonly buffer Stats { vec2 stats[]; };
 
 void main() {
@@ -72,12 +73,13 @@ void main() {
     }
   }
 
+  KEEP_TOKENS(tile)
+  KEEP_PLACE(to, tile.qkv + tile.token * 3 * H * D)
+  KEEP_NUMBER_PLACE(number_to, tile.pair * T + tile.token)
   [[unroll]] for (int r = 0; r < ROWS; r++) {
-    int i = tile.token + OWNERS * r;
-    if (tile.exists && i < T) {
-      int start = tile.qkv + i * 3 * H * D;
-      [[unroll]] for (int c = 0; c < VECTORS; c++) KEEP4(dqkv, start, c, dq[r][c] * scale);
-      if (first_vector() == 0) stats[tile.pair * T + i] = vec2(norm[r], delta[r]);
-    }
+    vec2 numbers = vec2(norm[r], delta[r]);
+    [[unroll]] for (int c = 0; c < VECTORS; c++) dq[r][c] *= scale;
+    KEEP_ROW(dqkv, to, 3 * H * D, r, dq[r])
+    KEEP_NUMBER(stats, number_to, r, numbers)
   }
 }

@@ -14,6 +14,7 @@ layout(constant_id = 4) const int STEP = 2;
 layout(constant_id = 5) const int PARTS = 1;  // of a row, for one part of the cluster's lanes each; a power of two
 #include "cluster.glsl"
 #include "image_row.glsl"
+#include "span.glsl"
 #include "store4.glsl"
 
 layout(push_constant) uniform Push {
@@ -22,10 +23,11 @@ layout(push_constant) uniform Push {
   int pairs;  // B * H
   int tiles;  // of ROWS * OWNERS tokens, per (b, h)
   float scale;
+  IDENTITY
 };
 
-const int LANES = int(CLUSTER);
-const int OWNERS = LANES / PARTS;                           // lanes that own different tokens
+const int MEMBERS = int(CLUSTER);
+const int OWNERS = MEMBERS / PARTS;                           // lanes that own different tokens
 const int ROW_VECTORS = (D + 3) / 4;
 const int VECTORS = (ROW_VECTORS + PARTS - 1) / PARTS;      // of a lane's part of a row; the last part may have fewer
 const int SHARES = (STEP * VECTORS + OWNERS - 1) / OWNERS;  // vectors that a lane reads in one step
@@ -41,7 +43,7 @@ struct Tile {
 
 Tile tile_here() {
   int group = int(gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x);
-  int index = group * (int(gl_WorkGroupSize.x) / LANES) + int(cluster_index());
+  int index = group * (int(gl_WorkGroupSize.x) / MEMBERS) + int(cluster_index());
   Tile tile;
   tile.exists = index < pairs * tiles;
   index = min(index, pairs * tiles - 1);
@@ -62,10 +64,47 @@ int first_vector() { return int(cluster_lane()) / OWNERS * VECTORS; }
   (ROW_VECTORS % PARTS == 0 ? ROW4(source, start, v) \
                             : (v) < ROW_VECTORS ? ROW4(source, start, min(v, ROW_VECTORS - 1)) : vec4(0.0))
 
-// Stores vector c of this lane's part of the row at `start`.
-#define KEEP4(buffer, start, c, value) \
-  if (ROW_VECTORS % PARTS == 0 || first_vector() + (c) < ROW_VECTORS) \
-    STORE4(buffer, start, 4 * (first_vector() + (c)), D, value)
+// KEEP_PLACE(place, element) declares a place for the lane's first token; those of its others lie `apart`, a multiple of 8. Then
+// KEEP_ROW stores the lane's part of the row of its r-th token there, and KEEP_NUMBER a number of the token, without `apart`. In the
+// wide form D and a lane's part are whole spans.
+#ifdef WIDE
+#include "lane_stores.glsl"
+#define KNOWN_BY_CLUSTER(known, number) \
+  uint known[LANES / CLUSTER]; \
+  [[unroll]] for (uint k_ = 0; k_ < LANES / CLUSTER; k_++) { \
+    uint first_ = subgroupShuffle(uint(number), k_ * CLUSTER); \
+    known[k_] = known_uniform(first_); \
+  }
+// How many of the tile's tokens there are.
+#define KEEP_TOKENS(tile) KNOWN_BY_CLUSTER(kept_, tile.exists ? clamp(T - tile.token, 0, ROWS * OWNERS) : 0)
+#define KEEP_PLACE(place, element) KNOWN_BY_CLUSTER(place, (element) >> 3)
+#define KEEP_NUMBER_PLACE(place, element) KNOWN_BY_CLUSTER(place, element)
+// The tile's token that is the r-th of lane `lane_`.
+#define TOKEN_OF(r) (lane_ % CLUSTER % uint(OWNERS) + uint(OWNERS * (r)))
+// The choice changes nothing that is kept, see matmul_panels.glsl.
+#define KEEP_ROW(buffer, place, apart, r, v) \
+  [[unroll]] for (int c_ = 0; c_ < VECTORS; c_ += 2) \
+    STORE_LANES( \
+        buffer, \
+        TOKEN_OF(r) < kept_[lane_ / CLUSTER] \
+            ? place[lane_ / CLUSTER] + TOKEN_OF(r) * uint((apart) >> 3) + (lane_ % CLUSTER / OWNERS * VECTORS + c_) / 2 : NOWHERE, \
+        wide(tile.exists ? (v)[c_] : vec4(0.0), tile.exists ? (v)[c_ + 1] : vec4(0.0)))
+#define KEEP_NUMBER(buffer, place, r, x) \
+  [[unroll]] for (uint lane_ = 0; lane_ < LANES; lane_++) \
+    if (lane_ % CLUSTER < OWNERS) \
+      buffer[TOKEN_OF(r) < kept_[lane_ / CLUSTER] ? place[lane_ / CLUSTER] + TOKEN_OF(r) : NOWHERE] = \
+          subgroupShuffle(x, lane_);
+#else
+#define KEEP_TOKENS(tile)
+#define KEEP_PLACE(place, element) int place = element;
+#define KEEP_NUMBER_PLACE(place, element) int place = element;
+#define KEEPS(r) (tile.exists && tile.token + OWNERS * (r) < T)
+#define KEEP_ROW(buffer, place, apart, r, v) \
+  [[unroll]] for (int c_ = 0; c_ < VECTORS; c_++) \
+    if (KEEPS(r) && (ROW_VECTORS % PARTS == 0 || first_vector() + c_ < ROW_VECTORS)) \
+      STORE4(buffer, place + OWNERS * (r) * (apart), 4 * (first_vector() + c_), D, (v)[c_])
+#define KEEP_NUMBER(buffer, place, r, x) if (KEEPS(r) && first_vector() == 0) buffer[place + OWNERS * (r)] = x;
+#endif
 
 // A vector that a lane reads in every step: which of the step's tokens, and which vector of its row.
 struct Share {
@@ -84,7 +123,7 @@ uint peer(int l) { return WHOLE_SUBGROUP ? uint(l) : gl_SubgroupInvocationID - c
 uint peer_of_part(int l) { return PARTS == 1 ? peer(l) : (gl_SubgroupInvocationID & ~uint(OWNERS - 1)) + uint(l); }
 
 // `x` of lane l, for all lanes of the cluster.
-float pass(float x, int l) { return LANES == 1 ? x : subgroupShuffle(x, peer(l)); }
+float pass(float x, int l) { return MEMBERS == 1 ? x : subgroupShuffle(x, peer(l)); }
 
 // `x` of lane l of those that own the same part, for all of these.
 vec4 pass_part(vec4 x, int l) { return OWNERS == 1 ? x : subgroupShuffle(x, peer_of_part(l)); }

@@ -14,6 +14,8 @@ layout(constant_id = 99) const uint LANES = 8;  // of a subgroup
 
 const uint SHARE = 32;  // spans of a subgroup, as a rule
 
+const uint NOWHERE = 0x7ffff00;  // a place where nothing is bound: stores there are discarded (robustBufferAccess2)
+
 /// The number of the subgroup among those of all groups, which may spread along y (linear.glsl).
 uint linear_subgroup() {
   return (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_NumSubgroups + gl_SubgroupID;

@@ -94,8 +94,6 @@ void finish(int c_start, int bias_start, int m0, int m_end, int tile, int column
   [[unroll]] for (int v = 0; v < SPAN; v++)
     bias_values[v] = bias_at(bias_start, min(n, columns - COLUMNS) + 4 * v, columns);
 #ifdef WIDE
-  // What is outside of C goes where nothing is bound, and is discarded (robustBufferAccess2).
-  const uint NOWHERE = 0x7ffff00;
   uint at = (c_start + m0 * columns + tile * WIDTH) >> 3, known_at = known_uniform(at);
   uint rows = clamp(m_end - m0, 0, ROWS), known_rows = known_uniform(rows);
   uint lanes = clamp((columns - tile * WIDTH) / COLUMNS, 0, int(CLUSTER)), known_lanes = known_uniform(lanes);

@@ -33,7 +33,7 @@ package struct Attention: Op {
               ROWS: tiling.rows, STEP: tiling.step, PARTS: tiling.parts),
             push: .init(
               T: tiling.tokens, H: tiling.heads, pairs: tiling.pairs, tiles: tiling.tiles, scale: tiling.scale),
-            [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: tiling.groups)
+            [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: tiling.groups, lanes: tiling.lanes)
         ]))
     }
   }

@@ -44,7 +44,7 @@ package struct AttentionBackward: Op {
             .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f),
             .input(2).texels(.r32f), .output(0), .scratch(0),
           ],
-          groups: queries.groups),
+          groups: queries.groups, lanes: queries.lanes),
         Dispatch(
           AttentionBackwardKeysKernel.self,
           constants: .init(
@@ -52,7 +52,7 @@ package struct AttentionBackward: Op {
             STEP: keys.step, PARTS: keys.parts),
           push: .init(T: keys.tokens, H: keys.heads, pairs: keys.pairs, tiles: keys.tiles, scale: keys.scale),
           [.input(0).texels(.rgba32f), .input(3).texels(.rgba32f), .scratch(0).texels(.r32f), .output(0)],
-          groups: keys.groups),
+          groups: keys.groups, lanes: keys.lanes),
       ])
   }
 

@@ -51,5 +51,7 @@ struct AttentionLayout: CustomStringConvertible {
   static let cases = [
     (2, 17, 2, 16), (2, 1, 2, 4), (2, 7, 3, 12), (1, 23, 1, 12), (1, 47, 1, 16), (1, 26, 1, 64), (1, 9, 1, 68),
     (1, 41, 1, 32), (1, 38, 1, 64), (1, 23, 2, 3), (2, 9, 1, 10), (1, 5, 2, 1),
+    // Large enough for lane stores.
+    (7, 37, 2, 64), (8, 43, 6, 16),
   ].map { AttentionLayout(batch: $0.0, tokens: $0.1, heads: $0.2, headDimension: $0.3) }
 }

@@ -30,6 +30,8 @@ struct AttentionTiling: Sendable, Hashable {
   /// Per pair.
   let tiles: Int32
   let groups: GroupCount
+  /// Where the kernels store by lanes, see `Dispatch`: not where little is stored, since they take twice as long to compile.
+  let lanes: Int?
 
   var scale: Float { 1 / Float(headDimension).squareRoot() }
 
@@ -64,6 +66,11 @@ struct AttentionTiling: Sendable, Hashable {
     let count = tile.count(layout.tokens)
     tiles = Int32(count)
     pairs = Int32(layout.batch * layout.heads)
+    let isWhole = layout.headDimension % 8 == 0 && vectors % (2 * tile.parts) == 0
+    let elements = layout.batch * layout.tokens * layout.heads * layout.headDimension
+    lanes =
+      traits.storesWide && traits.discardsOutside && isWhole && tile.cluster > 1 && elements >= 1 << 15
+      ? traits.subgroupSize : nil
     groups = .linear(layout.batch * layout.heads * count * tile.cluster, perGroup: 64)
   }
 
