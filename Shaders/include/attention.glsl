@@ -64,9 +64,9 @@ int first_vector() { return int(cluster_lane()) / OWNERS * VECTORS; }
   (ROW_VECTORS % PARTS == 0 ? ROW4(source, start, v) \
                             : (v) < ROW_VECTORS ? ROW4(source, start, min(v, ROW_VECTORS - 1)) : vec4(0.0))
 
-// KEEP_PLACE(place, element) declares a place for the lane's first token; those of its others lie `apart`, a multiple of 8. Then
-// KEEP_ROW stores the lane's part of the row of its r-th token there, and KEEP_NUMBER a number of the token, without `apart`. In the
-// wide form D and a lane's part are whole spans.
+// After KEEP_TOKENS, KEEP_PLACE declares the place of the row of a lane's first token, by its element; the next tokens' lie `apart`, a
+// multiple of 8. KEEP_ROW stores the lane's part of the row of its r-th token there. KEEP_NUMBER_PLACE and KEEP_NUMBER are for a number
+// of each token. In the wide form D and a lane's part are whole spans.
 #ifdef WIDE
 #include "lane_stores.glsl"
 #define KNOWN_BY_CLUSTER(known, number) \

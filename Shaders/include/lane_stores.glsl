@@ -3,7 +3,9 @@
 // wide form of kernels, whose host adds LANES to their constants.
 //
 // The includer has IDENTITY (span.glsl) at the end of its push constants, which holds 0 ... 15. Their index has to be dynamically
-// uniform (Vulkan 1.3, 15.6.1), and the driver concludes that what is read there is: it does not see that of a group's number.
+// uniform (Vulkan 1.3, 15.6.1), and the driver concludes that what is read there is: it does not see that of a group's number. Here the
+// index is the same in a subgroup, where Vulkan means the workgroup; the driver computes one subgroup after another (`DevicePlan` takes
+// these forms for Mesa's software driver only).
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_subgroup_extended_types_int64 : require
 #extension GL_KHR_shader_subgroup_basic : require

@@ -108,7 +108,9 @@ package struct DevicePlan: Sendable, Hashable {
       subgroupSize: shuffles ? requiredSubgroupSize ?? device.subgroups.size : 1,
       isSoftware: device.kind == .cpu,
       hasLargeRegisterFile: !isGCN,
-      hasInt64: device.shaderInt64, discardsOutside: device.discardsOutside, longestLoop: device.longestLoop,
+      // On a processor wide forms rely on what Mesa's driver does (`include/lane_stores.glsl`).
+      hasInt64: device.shaderInt64 && (device.kind != .cpu || device.vectorBits != nil),
+      discardsOutside: device.discardsOutside, longestLoop: device.longestLoop,
       maxTexelBufferElements: device.limits.texelBufferElements, maxStorageBuffers: device.limits.storageBuffers,
       sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,

@@ -62,8 +62,8 @@ package struct GroupedMatmul: Op {
     var candidates: [Variant?] = []
     if transposing == .left {
       candidates = heights.map { rows in gradientPanels(site, rows).map { Variant("panels \(rows)", $0) } }
-      // Packing is one pass over the rows, which a small gradient does not earn back.
-      let pays = rowsPerExpert >= 32 && a.last * n >= 1 << 17
+      // Packing is one pass over the rows, which a small gradient does not earn back, with 512 bits a smaller one.
+      let pays = rowsPerExpert >= 32 && a.last * n >= (site.traits.subgroupSize > 8 ? 1 << 14 : 1 << 17)
       candidates.insert(Variant("lanes", lanes(site)), at: pays ? candidates.count : 0)
     } else {
       func variant(_ packing: PanelTile.Packing, _ rows: Int) -> Variant? {

@@ -89,8 +89,8 @@ struct PanelTile {
     return GroupCount(parts, (count + width - 1) / width, matrices)
   }
 
-  /// Whether a tile of a C of `elements` leaves by lane stores, where each element is a sum of `products`: they make a kernel take
-  /// three times as long to compile, with 512 bits, and twice with 256, where what they save is seen in short sums only.
+  /// Whether the tiles of a C of `elements`, each a sum of `products`, leave by lane stores. A kernel with these takes four times as
+  /// long to compile with 512 bits; with 256 it takes twice as long, and what it saves shows in short sums only.
   func storesByLanes(elements: Int, products: Int) -> Bool {
     canStoreByLanes && elements >= 1 << 16 && (lanes > 8 || products <= 256)
   }
