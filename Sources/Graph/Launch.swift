@@ -46,14 +46,12 @@ package struct Dispatch: Sendable {
   package internal(set) var operands: [Operand]
   package let groups: GroupCount
 
-  /// - Parameters:
-  ///   - wide: takes the kernel's wide form (`ComputeKernel.wide`).
-  ///   - lanes: takes it, too, and says how many lanes a subgroup has (`include/lane_stores.glsl`).
+  /// - Parameter lanes: takes the kernel's wide form (`ComputeKernel.wide`), on subgroups of so many.
   package init<K: ComputeKernel>(
     _ kernel: K.Type, constants: K.Constants, push: K.Push, _ operands: [Operand], groups: GroupCount,
-    wide: Bool = false, lanes: Int? = nil
+    lanes: Int? = nil
   ) {
-    guard let source = wide || lanes != nil ? K.wide : K.source else {
+    guard let source = lanes == nil ? K.source : K.wide else {
       preconditionFailure("\(K.source.name) has no wide form")
     }
     precondition(
@@ -85,7 +83,7 @@ package struct Dispatch: Sendable {
     self.init(
       kernel, constants: constants, push: push, operands,
       groups: wide
-        ? .linear(vectors / 2, perGroup: 64 / traits.subgroupSize * Self.wideShare) : .linear(vectors, perGroup: 64),
+        ? .linear(4 * vectors, perGroup: Self.wideGroup(traits)) : .linear(vectors, perGroup: 64),
       lanes: wide ? traits.subgroupSize : nil)
   }
 
@@ -97,6 +95,9 @@ package struct Dispatch: Sendable {
 
   /// SHARE of elementwise kernels.
   package static let wideShare = 32
+
+  /// Elements of a workgroup of 64 in the wide form of elementwise kernels.
+  package static func wideGroup(_ traits: DeviceTraits) -> Int { 64 / traits.subgroupSize * wideShare * 8 }
 }
 
 /// A tensor of the op as a kernel binding: `.input(0)` is a storage buffer, `.input(0).texels(.rgba32f)` a texel buffer.

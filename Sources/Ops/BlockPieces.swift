@@ -20,7 +20,9 @@ struct BlockPieces {
   init(_ count: Int, _ traits: DeviceTraits) {
     cluster = traits.cluster
     let bindable = traits.maxStorageBufferRange / 4
-    let longest = max(1, bindable / Self.unit) * Self.unit
+    // A grid that wraps into y has groups past the end, which would update the last elements twice.
+    let wrapping = traits.storesWide ? DeviceTraits.guaranteedGroups / (Self.unit / Dispatch.wideGroup(traits)) : .max
+    let longest = max(1, min(bindable / Self.unit, wrapping)) * Self.unit
     var pieces: [Piece] = []
     var partials = 0
     for first in stride(from: 0, to: count, by: longest) {

@@ -11,7 +11,7 @@ func swiftSource(type: String, module: ShaderModule, wide: ShaderModule? = nil) 
   if let wide {
     let other = try ShaderInterface(of: wide)
     guard other.bindings == interface.bindings, other.push.starts(with: interface.push),
-      other.constants.filter({ $0.id != lanesID }) == interface.constants
+      other.constants.filter({ $0.name != "LANES" }) == interface.constants
     else {
       throw module.error("the form with WIDE defined has other bindings, push constants or constants", at: "WIDE")
     }
@@ -63,9 +63,7 @@ func swiftList(of types: [String]) -> String {
   """
 }
 
-/// The id of LANES (`include/lane_stores.glsl`), which no op sets; nor does one set `identity`.
-private let lanesID: UInt32 = 99
-
+/// No op sets `identity` (`include/lane_stores.glsl`).
 private func pushSource(_ push: PushMirror) -> String {
   if push.members.isEmpty { return "  package typealias Push = NoPush" }
   let (given, table) = (push.members.filter { $0.name != "identity" }, push.members.filter { $0.name == "identity" })
