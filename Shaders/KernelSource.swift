@@ -28,11 +28,25 @@ package struct KernelSource: Sendable {
     }
   }
 
+  package struct Address: Sendable {
+    /// Position in `bindings`.
+    package let binding: Int
+    /// Of the eight bytes among the push constants.
+    package let offset: Int
+
+    package init(binding: Int, offset: Int) {
+      self.binding = binding
+      self.offset = offset
+    }
+  }
+
   /// The shader's file name without its extension; of its wide form, with `_wide`.
   package let name: String
   /// Bindings of descriptor set 0, sorted by index; indices run 0, 1, 2, … without gaps.
   package let bindings: [Binding]
   package let pushConstantBytes: Int
+  /// Bindings whose addresses the kernel takes among its push constants: the recorder writes them there.
+  package let addresses: [Address]
   private let module: Module
 
   private enum Module {
@@ -40,18 +54,24 @@ package struct KernelSource: Sendable {
     case words([UInt32])
   }
 
-  package init(name: String, bindings: [Binding], pushConstantBytes: Int, base64: StaticString) {
+  package init(
+    name: String, bindings: [Binding], pushConstantBytes: Int, addresses: [Address] = [], base64: StaticString
+  ) {
     self.name = name
     self.bindings = bindings
     self.pushConstantBytes = pushConstantBytes
+    self.addresses = addresses
     module = .base64(base64)
   }
 
   /// A shader that was compiled at run time.
-  package init(name: String, bindings: [Binding], pushConstantBytes: Int, words: [UInt32]) {
+  package init(
+    name: String, bindings: [Binding], pushConstantBytes: Int, addresses: [Address] = [], words: [UInt32]
+  ) {
     self.name = name
     self.bindings = bindings
     self.pushConstantBytes = pushConstantBytes
+    self.addresses = addresses
     module = .words(words)
   }
 

@@ -28,6 +28,7 @@ layout(push_constant) uniform Push {
   float weight_decay;
   float max_norm;  // 0: no clipping
   IDENTITY
+  ADDRESS(old_p) ADDRESS(old_m) ADDRESS(old_v) ADDRESS(g)
 };
 
 void main() {
@@ -37,14 +38,14 @@ void main() {
   float total = norm[0];
   bool halted = status[0] != 0;
   float scale = max_norm > 0 ? min(1, max_norm / (total + 1e-6)) : 1;
-  EACH_SPAN(i, count4 / SPAN) {
-    uint word = texelFetch(table, int(SPAN * i / 16)).x;  // a span lies within a chunk
+  EACH_BLOCK(i, count4) {
     vec4 p1[SPAN], m1[SPAN], v1[SPAN];
     [[unroll]] for (uint j = 0; j < SPAN; j++) {
-      int held = int(SPAN * i + j);
-      bvec4 own = owned(halted ? 0 : word, held);
-      vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held), v0 = texelFetch(old_v, held);
-      vec4 x = texelFetch(g, held) * scale;
+      uint at = i + APART * j;
+      uint word = texelFetch(table, int(at / 16)).x;  // what READ reads lies within a chunk
+      bvec4 own = owned(halted ? 0 : word, PLACES(at));
+      vec4 p0 = READ(old_p, at), m0 = READ(old_m, at), v0 = READ(old_v, at);
+      vec4 x = READ(g, at) * scale;
       float keep = (word & DECAYS) == 0 ? 1 : 1 - rate * weight_decay;
       m1[j] = m0 + take1 * (x - m0);
       v1[j] = keep2 * v0 + take2 * (x * x);
@@ -54,8 +55,8 @@ void main() {
       m1[j] = mix(m0, m1[j], own);
       v1[j] = mix(v0, v1[j], own);
     }
-    STORE(p, i, span(p1))
-    STORE(m, i, span(m1))
-    STORE(v, i, span(v1))
+    STORE_BLOCK(p, i, p1)
+    STORE_BLOCK(m, i, m1)
+    STORE_BLOCK(v, i, v1)
   }
 }

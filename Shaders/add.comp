@@ -6,10 +6,10 @@ layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer a;
 layout(binding = 1) uniform textureBuffer b;
 layout(binding = 2) writeonly buffer Y { Span y[]; };
-layout(push_constant) uniform Push { uint count4; IDENTITY };
+layout(push_constant) uniform Push { uint count4; IDENTITY ADDRESS(a) ADDRESS(b) };
 
-vec4 value(uint i) { return texelFetch(a, int(i)) + texelFetch(b, int(i)); }
+vec4 value(uint i) { return READ(a, i) + READ(b, i); }
 
 void main() {
-  EACH_SPAN(i, count4 / SPAN) STORE(y, i, SPAN_OF(value, i))
+  ELEMENTWISE(y, count4, value)
 }

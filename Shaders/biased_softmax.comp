@@ -23,26 +23,28 @@ layout(push_constant) uniform Push {
   uint sample_rows;  // H U
   float scale;
   IDENTITY
+  ADDRESS(x) ADDRESS(bias)
 };
 
 void main() {
-  ROW_HERE(r, rows)
-  uint bias_row = SHARED ? r % U : r / sample_rows * U + r % U;
-  vec4 v[VECTORS];
-  vec4 top = vec4(-3e38);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    v[i] = row4(x, r * C, i) * scale;
-    if (BIAS) v[i] += row4(bias, bias_row * C, i);
-    v[i] = mix(vec4(-3e38), v[i], lessThan(column(i) + uvec4(0, 1, 2, 3), uvec4(C)));
-    top = max(top, v[i]);
+  EACH_ROW(r, rows) {
+    uint bias_row = SHARED ? r % U : r / sample_rows * U + r % U;
+    vec4 v[VECTORS];
+    vec4 top = vec4(-3e38);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      v[i] = ROW4(x, r * C, i) * scale;
+      if (BIAS) v[i] += ROW4(bias, bias_row * C, i);
+      v[i] = mix(vec4(-3e38), v[i], lessThan(columns(i), uvec4(C)));
+      top = max(top, v[i]);
+    }
+    float peak = cluster_max(max(max(top.x, top.y), max(top.z, top.w)));
+    vec4 sum = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      v[i] = inside(i, exp(v[i] - peak));
+      sum += v[i];
+    }
+    float factor = 1.0 / cluster_sum(dot(sum, vec4(1.0)));
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] *= factor;
+    STORE_ROW(y, v)
   }
-  float peak = cluster_max(max(max(top.x, top.y), max(top.z, top.w)));
-  vec4 sum = vec4(0.0);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    v[i] = inside(i, exp(v[i] - peak));
-    sum += v[i];
-  }
-  float factor = 1.0 / cluster_sum(dot(sum, vec4(1.0)));
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] *= factor;
-  STORE_ROW(y, v)
 }

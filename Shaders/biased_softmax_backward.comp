@@ -18,20 +18,22 @@ layout(push_constant) uniform Push {
   uint rows;
   float scale;
   IDENTITY
+  ADDRESS(y) ADDRESS(dy)
 };
 
 void main() {
-  ROW_HERE(r, rows)
-  uint start = r * C;
-  vec4 p[VECTORS];
-  vec4 g[VECTORS];
-  vec4 sum = vec4(0.0);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    p[i] = row4(y, start, i);
-    g[i] = row4(dy, start, i);
-    sum += p[i] * g[i];
+  EACH_ROW(r, rows) {
+    uint start = r * C;
+    vec4 p[VECTORS];
+    vec4 g[VECTORS];
+    vec4 sum = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      p[i] = ROW4(y, start, i);
+      g[i] = ROW4(dy, start, i);
+      sum += p[i] * g[i];
+    }
+    float along = cluster_sum(dot(sum, vec4(1.0)));
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) p[i] *= scale * (g[i] - along);
+    STORE_ROW(dx, p)
   }
-  float along = cluster_sum(dot(sum, vec4(1.0)));
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) p[i] *= scale * (g[i] - along);
-  STORE_ROW(dx, p)
 }

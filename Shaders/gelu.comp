@@ -6,10 +6,10 @@
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) writeonly buffer Y { Span y[]; };
-layout(push_constant) uniform Push { uint count4; IDENTITY };
+layout(push_constant) uniform Push { uint count4; IDENTITY ADDRESS(x) };
 
-vec4 value(uint i) { return gelu(texelFetch(x, int(i))); }
+vec4 value(uint i) { return gelu(READ(x, i)); }
 
 void main() {
-  EACH_SPAN(i, count4 / SPAN) STORE(y, i, SPAN_OF(value, i))
+  ELEMENTWISE(y, count4, value)
 }

@@ -7,10 +7,10 @@ layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer dy;
 layout(binding = 2) writeonly buffer DX { Span dx[]; };
-layout(push_constant) uniform Push { uint count4; IDENTITY };
+layout(push_constant) uniform Push { uint count4; IDENTITY ADDRESS(x) ADDRESS(dy) };
 
-vec4 value(uint i) { return texelFetch(dy, int(i)) * gelu_derivative(texelFetch(x, int(i))); }
+vec4 value(uint i) { return READ(dy, i) * gelu_derivative(READ(x, i)); }
 
 void main() {
-  EACH_SPAN(i, count4 / SPAN) STORE(dx, i, SPAN_OF(value, i))
+  ELEMENTWISE(dx, count4, value)
 }

@@ -22,27 +22,29 @@ layout(push_constant) uniform Push {
   uint turn;  // rows of weight and bias
   float eps;
   IDENTITY
+  ADDRESS(x) ADDRESS(weight) ADDRESS(bias)
 };
 
 void main() {
-  ROW_HERE(r, rows)
-  uint start = r * C;
-  uint parameters = r % turn * C;
-  vec4 v[VECTORS];
-  vec4 sum = vec4(0.0);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    v[i] = row4(x, start, i);
-    sum += v[i];
+  EACH_ROW(r, rows) {
+    uint start = r * C;
+    uint parameters = r % turn * C;
+    vec4 v[VECTORS];
+    vec4 sum = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      v[i] = ROW4(x, start, i);
+      sum += v[i];
+    }
+    float m = cluster_sum(dot(sum, vec4(1.0))) / C;
+    sum = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      v[i] = inside(i, v[i] - m);
+      sum += v[i] * v[i];
+    }
+    float s = inversesqrt(cluster_sum(dot(sum, vec4(1.0))) / C + eps);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] = v[i] * s * ROW4(weight, parameters, i) + ROW4(bias, parameters, i);
+    STORE_ROW(y, v)
+    STORE_OF_ROW(mean, m)
+    STORE_OF_ROW(rstd, s)
   }
-  float m = cluster_sum(dot(sum, vec4(1.0))) / C;
-  sum = vec4(0.0);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    v[i] = inside(i, v[i] - m);
-    sum += v[i] * v[i];
-  }
-  float s = inversesqrt(cluster_sum(dot(sum, vec4(1.0))) / C + eps);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] = v[i] * s * row4(weight, parameters, i) + row4(bias, parameters, i);
-  STORE_ROW(y, v)
-  STORE_OF_ROW(mean, m)
-  STORE_OF_ROW(rstd, s)
 }

@@ -24,28 +24,30 @@ layout(push_constant) uniform Push {
   uint rows;
   uint turn;  // rows of weight
   IDENTITY
+  ADDRESS(x) ADDRESS(weight) ADDRESS(dy) ADDRESS(residual)
 };
 
 void main() {
-  ROW_HERE(r, rows)
-  uint start = r * C;
-  uint parameters = r % turn * C;
-  float m = texelFetch(mean, int(r)).x;
-  float s = texelFetch(rstd, int(r)).x;
-  vec4 g[VECTORS];
-  vec4 h[VECTORS];
-  vec4 sum_g = vec4(0.0);
-  vec4 sum_gh = vec4(0.0);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    g[i] = row4(dy, start, i) * row4(weight, parameters, i);
-    h[i] = (row4(x, start, i) - m) * s;
-    sum_g += g[i];
-    sum_gh += g[i] * h[i];
+  EACH_ROW(r, rows) {
+    uint start = r * C;
+    uint parameters = r % turn * C;
+    float m = texelFetch(mean, int(r)).x;
+    float s = texelFetch(rstd, int(r)).x;
+    vec4 g[VECTORS];
+    vec4 h[VECTORS];
+    vec4 sum_g = vec4(0.0);
+    vec4 sum_gh = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      g[i] = ROW4(dy, start, i) * ROW4(weight, parameters, i);
+      h[i] = (ROW4(x, start, i) - m) * s;
+      sum_g += g[i];
+      sum_gh += g[i] * h[i];
+    }
+    vec2 means = cluster_sum(vec2(dot(sum_g, vec4(1.0)), dot(sum_gh, vec4(1.0)))) / C;
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      g[i] = s * (g[i] - means.x - h[i] * means.y);
+      if (RESIDUAL) g[i] += ROW4(residual, start, i);
+    }
+    STORE_ROW(dx, g)
   }
-  vec2 means = cluster_sum(vec2(dot(sum_g, vec4(1.0)), dot(sum_gh, vec4(1.0)))) / C;
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    g[i] = s * (g[i] - means.x - h[i] * means.y);
-    if (RESIDUAL) g[i] += row4(residual, start, i);
-  }
-  STORE_ROW(dx, g)
 }

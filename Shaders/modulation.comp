@@ -18,14 +18,16 @@ layout(push_constant) uniform Push {
   uint rows;
   float eps;
   IDENTITY
+  ADDRESS(x)
 };
 
 void main() {
-  ROW_HERE(r, rows)
-  uint start = r * C;
-  vec4 h[VECTORS];
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = row4(x, start, i);
-  float factor = standardize(h, eps) * texelFetch(gain, 0).x;
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = h[i] * factor + 1.0;
-  STORE_ROW(y, h)
+  EACH_ROW(r, rows) {
+    uint start = r * C;
+    vec4 h[VECTORS];
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = ROW4(x, start, i);
+    float factor = standardize(h, eps) * texelFetch(gain, 0).x;
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = h[i] * factor + 1.0;
+    STORE_ROW(y, h)
+  }
 }

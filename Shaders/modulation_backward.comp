@@ -22,27 +22,29 @@ layout(push_constant) uniform Push {
   uint rows;
   float eps;
   IDENTITY
+  ADDRESS(x) ADDRESS(dy)
 };
 
 void main() {
-  ROW_HERE(r, rows)
-  uint start = r * C;
-  vec4 h[VECTORS];
-  vec4 g[VECTORS];
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = row4(x, start, i);
-  float rstd = standardize(h, eps);
-  vec4 sum_g = vec4(0.0);
-  vec4 sum_gh = vec4(0.0);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    h[i] *= rstd;
-    g[i] = row4(dy, start, i);
-    sum_g += g[i];
-    sum_gh += g[i] * h[i];
+  EACH_ROW(r, rows) {
+    uint start = r * C;
+    vec4 h[VECTORS];
+    vec4 g[VECTORS];
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) h[i] = ROW4(x, start, i);
+    float rstd = standardize(h, eps);
+    vec4 sum_g = vec4(0.0);
+    vec4 sum_gh = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      h[i] *= rstd;
+      g[i] = ROW4(dy, start, i);
+      sum_g += g[i];
+      sum_gh += g[i] * h[i];
+    }
+    vec2 sums = cluster_sum(vec2(dot(sum_g, vec4(1.0)), dot(sum_gh, vec4(1.0))));
+    vec2 means = sums / C;
+    float factor = rstd * texelFetch(gain, 0).x;
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) g[i] = factor * (g[i] - means.x - h[i] * means.y);
+    STORE_ROW(dx, g)
+    STORE_OF_ROW(dgain, sums.y)
   }
-  vec2 sums = cluster_sum(vec2(dot(sum_g, vec4(1.0)), dot(sum_gh, vec4(1.0))));
-  vec2 means = sums / C;
-  float factor = rstd * texelFetch(gain, 0).x;
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) g[i] = factor * (g[i] - means.x - h[i] * means.y);
-  STORE_ROW(dx, g)
-  STORE_OF_ROW(dgain, sums.y)
 }

@@ -9,10 +9,11 @@ layout(push_constant) uniform Push {
   uint count4;
   float factor;
   IDENTITY
+  ADDRESS(x)
 };
 
-vec4 value(uint i) { return factor * texelFetch(x, int(i)); }
+vec4 value(uint i) { return factor * READ(x, i); }
 
 void main() {
-  EACH_SPAN(i, count4 / SPAN) STORE(y, i, SPAN_OF(value, i))
+  ELEMENTWISE(y, count4, value)
 }

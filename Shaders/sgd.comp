@@ -19,26 +19,27 @@ layout(push_constant) uniform Push {
   float momentum;
   float weight_decay;
   IDENTITY
+  ADDRESS(old_p) ADDRESS(old_m) ADDRESS(g)
 };
 
 void main() {
   float rate = uintBitsToFloat(state[1]);
   bool halted = status[0] != 0;
-  EACH_SPAN(i, count4 / SPAN) {
-    uint word = texelFetch(table, int(SPAN * i / 16)).x;  // a span lies within a chunk
+  EACH_BLOCK(i, count4) {
     vec4 p1[SPAN], m1[SPAN];
     [[unroll]] for (uint j = 0; j < SPAN; j++) {
-      int held = int(SPAN * i + j);
-      bvec4 own = owned(halted ? 0 : word, held);
-      vec4 p0 = texelFetch(old_p, held), m0 = texelFetch(old_m, held);
-      vec4 x = texelFetch(g, held) + ((word & DECAYS) == 0 ? 0 : weight_decay) * p0;
+      uint at = i + APART * j;
+      uint word = texelFetch(table, int(at / 16)).x;  // what READ reads lies within a chunk
+      bvec4 own = owned(halted ? 0 : word, PLACES(at));
+      vec4 p0 = READ(old_p, at), m0 = READ(old_m, at);
+      vec4 x = READ(g, at) + ((word & DECAYS) == 0 ? 0 : weight_decay) * p0;
       m1[j] = momentum * m0 + x;
       p1[j] = p0 - rate * (x + momentum * m1[j]);
       // What is not owned is written back as it was.
       p1[j] = mix(p0, p1[j], own);
       m1[j] = mix(m0, m1[j], own);
     }
-    STORE(p, i, span(p1))
-    STORE(m, i, span(m1))
+    STORE_BLOCK(p, i, p1)
+    STORE_BLOCK(m, i, m1)
   }
 }

@@ -24,7 +24,7 @@ void main() {
     uint i = min(first + j * gl_WorkGroupSize.x, count4 - 1);
     uint word = first + j * gl_WorkGroupSize.x < count4 ? texelFetch(table, int(i / 16)).x : 0;
     // Selected, not multiplied: memory between parameters may hold anything.
-    vec4 x = mix(vec4(0), texelFetch(g, int(i)), owned(word, i));
+    vec4 x = mix(vec4(0), texelFetch(g, int(i)), owned(word, 4 * i + uvec4(0, 1, 2, 3)));
     sum += x * x;
   }
   sum = cluster_sum(sum);

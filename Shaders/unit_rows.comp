@@ -13,19 +13,20 @@ layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
 layout(binding = 1) writeonly buffer Y { Span y[]; };
 layout(binding = 2) writeonly buffer Inverse { float inverse[]; };
-layout(push_constant) uniform Push { uint rows; IDENTITY };
+layout(push_constant) uniform Push { uint rows; IDENTITY ADDRESS(x) };
 
 void main() {
-  ROW_HERE(r, rows)
-  uint start = r * C;
-  vec4 v[VECTORS];
-  vec4 sum = vec4(0.0);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    v[i] = row4(x, start, i);
-    sum += v[i] * v[i];
+  EACH_ROW(r, rows) {
+    uint start = r * C;
+    vec4 v[VECTORS];
+    vec4 sum = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      v[i] = ROW4(x, start, i);
+      sum += v[i] * v[i];
+    }
+    float factor = inversesqrt(cluster_sum(dot(sum, vec4(1.0))));
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] *= factor;
+    STORE_ROW(y, v)
+    STORE_OF_ROW(inverse, factor)
   }
-  float factor = inversesqrt(cluster_sum(dot(sum, vec4(1.0))));
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] *= factor;
-  STORE_ROW(y, v)
-  STORE_OF_ROW(inverse, factor)
 }

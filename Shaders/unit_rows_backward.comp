@@ -15,20 +15,21 @@ layout(binding = 0) uniform textureBuffer y;
 layout(binding = 1) uniform textureBuffer inverse;  // R32
 layout(binding = 2) uniform textureBuffer dy;
 layout(binding = 3) writeonly buffer Dx { Span dx[]; };
-layout(push_constant) uniform Push { uint rows; IDENTITY };
+layout(push_constant) uniform Push { uint rows; IDENTITY ADDRESS(y) ADDRESS(dy) };
 
 void main() {
-  ROW_HERE(r, rows)
-  vec4 v[VECTORS];
-  vec4 g[VECTORS];
-  vec4 sum = vec4(0.0);
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) {
-    v[i] = row4(y, r * C, i);
-    g[i] = row4(dy, r * C, i);
-    sum += v[i] * g[i];
+  EACH_ROW(r, rows) {
+    vec4 v[VECTORS];
+    vec4 g[VECTORS];
+    vec4 sum = vec4(0.0);
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      v[i] = ROW4(y, r * C, i);
+      g[i] = ROW4(dy, r * C, i);
+      sum += v[i] * g[i];
+    }
+    float along = cluster_sum(dot(sum, vec4(1.0)));
+    float factor = texelFetch(inverse, int(r)).x;
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) g[i] = (g[i] - v[i] * along) * factor;
+    STORE_ROW(dx, g)
   }
-  float along = cluster_sum(dot(sum, vec4(1.0)));
-  float factor = texelFetch(inverse, int(r)).x;
-  [[unroll]] for (uint i = 0; i < VECTORS; i++) g[i] = (g[i] - v[i] * along) * factor;
-  STORE_ROW(dx, g)
 }

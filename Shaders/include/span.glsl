@@ -10,11 +10,13 @@
 const uint SPAN = 2;
 Span span(vec4 v[SPAN]) { return wide(v[0], v[1]); }
 #define IDENTITY uint identity[16];  // see lane_stores.glsl
+#define ADDRESS(x) uvec2 x##_address;  // see lane_loads.glsl
 #else
 #define Span vec4
 const uint SPAN = 1;
 Span span(vec4 v[SPAN]) { return v[0]; }
 #define IDENTITY
+#define ADDRESS(x)
 #endif
 
 // Span i of what value(k) has at vector k.

@@ -46,12 +46,14 @@ final class Allocator: Sendable {
 
   private let device: Handle
   private let snapshot: DeviceSnapshot
+  private let usesAddresses: Bool
   private let counters: Counters
   private let state = Mutex(State())
 
-  init(device: Handle, snapshot: DeviceSnapshot, counters: Counters) {
+  init(device: Handle, plan: DevicePlan, counters: Counters) {
     self.device = device
-    self.snapshot = snapshot
+    snapshot = plan.snapshot
+    usesAddresses = plan.usesAddresses
     self.counters = counters
   }
 
@@ -132,8 +134,14 @@ final class Allocator: Sendable {
     _ bytes: Int, _ type: Int, asked: Int, _ label: String
   ) throws(VulkanError) -> (handle: Handle, mapped: UInt) {
     let heap = snapshot.heaps[snapshot.memoryTypes[type].heap].bytes
+    var scratch = Scratch()
+    defer { scratch.free() }
+    var flags = VkMemoryAllocateFlagsInfo()
+    flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO
+    flags.flags = usesAddresses ? VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT.rawValue : 0
     var info = VkMemoryAllocateInfo()
     info.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO
+    info.pNext = usesAddresses ? UnsafeRawPointer(scratch.one(flags)) : nil
     info.allocationSize = UInt64(bytes)
     info.memoryTypeIndex = UInt32(type)
     counters.add(\.vkAllocateMemory)

@@ -8,6 +8,8 @@ package final class Buffer: Sendable {
   let handle: Handle
   private let device: LogicalDevice
   private let allocation: Allocation
+  /// What shaders may read it by; 0 where the plan uses no addresses.
+  let address: UInt64
 
   init(_ device: LogicalDevice, bytes: Int, kind: BufferKind, label: String) throws(VulkanError) {
     precondition(bytes > 0, "buffer '\(label)' of \(bytes) bytes")
@@ -22,7 +24,8 @@ package final class Buffer: Sendable {
     var info = VkBufferCreateInfo()
     info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO
     info.size = UInt64(bytes)
-    info.usage = Self.usage
+    info.usage =
+      Self.usage | (device.plan.usesAddresses ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT.rawValue : 0)
     info.sharingMode = VK_SHARING_MODE_EXCLUSIVE
     device.counters.add(\.vkCreateBuffer)
     let handle = try device.create("vkCreateBuffer") { vkCreateBuffer(device.handle.raw, &info, nil, &$0) }
@@ -40,9 +43,13 @@ package final class Buffer: Sendable {
     self.kind = kind
     self.label = label
     device.name(handle, VK_OBJECT_TYPE_BUFFER, label)
-    try device.check(
-      vkBindBufferMemory(device.handle.raw, handle.raw, allocation.memory.raw, UInt64(allocation.offset)),
-      "vkBindBufferMemory")
+    let bound = vkBindBufferMemory(device.handle.raw, handle.raw, allocation.memory.raw, UInt64(allocation.offset))
+    var asked = VkBufferDeviceAddressInfo()
+    asked.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO
+    asked.buffer = handle.raw
+    address =
+      bound == VK_SUCCESS && device.plan.usesAddresses ? vkGetBufferDeviceAddress(device.handle.raw, &asked) : 0
+    try device.check(bound, "vkBindBufferMemory")
   }
 
   deinit {
@@ -113,4 +120,5 @@ package struct BufferSlice: Sendable, Hashable {
   }
 
   var range: Range<Int> { offset..<offset + bytes }
+  var address: UInt64 { buffer.address + UInt64(offset) }
 }

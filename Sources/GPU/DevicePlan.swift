@@ -15,6 +15,8 @@ package struct DevicePlan: Sendable, Hashable {
   /// Device extensions to enable.
   package let extensions: [String]
   package let robustBufferAccess: Bool
+  /// Whether buffers have addresses, for what wide forms read (`include/lane_loads.glsl`).
+  package let usesAddresses: Bool
   /// The size every compute pipeline asks for (with full subgroups), where the device lets it.
   ///
   /// Without it a driver with several sizes may run another one than it reports, and shuffles reach other lanes.
@@ -85,6 +87,8 @@ package struct DevicePlan: Sendable, Hashable {
     self.purpose = purpose
     queueFamily = family
     robustBufferAccess = device.robustBufferAccess
+    // On a processor wide forms rely on what Mesa's driver does (`include/lane_stores.glsl`, `include/lane_loads.glsl`).
+    usesAddresses = device.vectorBits != nil && device.shaderInt64 && device.bufferAddresses
     hasTimestamps = quirks.hasTimestamps && device.queueFamilies[family].timestampBits > 0
     let shuffles = quirks.shuffles && device.subgroups.shufflesInCompute
     if shuffles, let choices = device.subgroups.choices {
@@ -108,8 +112,7 @@ package struct DevicePlan: Sendable, Hashable {
       subgroupSize: shuffles ? requiredSubgroupSize ?? device.subgroups.size : 1,
       isSoftware: device.kind == .cpu,
       hasLargeRegisterFile: !isGCN,
-      // On a processor wide forms rely on what Mesa's driver does (`include/lane_stores.glsl`).
-      hasInt64: device.shaderInt64 && (device.kind != .cpu || device.vectorBits != nil),
+      hasInt64: device.shaderInt64 && (device.kind != .cpu || usesAddresses),
       discardsOutside: device.discardsOutside, longestLoop: device.longestLoop,
       maxTexelBufferElements: device.limits.texelBufferElements, maxStorageBuffers: device.limits.storageBuffers,
       sharedMemoryBytes: device.limits.sharedMemoryBytes,

@@ -111,6 +111,8 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var executableInfo = false
   /// Integers of 64 bits, which lanes can exchange, too.
   package var shaderInt64 = false
+  /// Shaders may read a buffer by its address.
+  package var bufferAddresses = false
   package var uniformTexelFormats = Set(TexelFormat.allCases)
   package var storageTexelFormats = Set(TexelFormat.allCases)
   /// Of a software device's processor.
@@ -197,6 +199,7 @@ extension DeviceSnapshot {
     robustBufferAccess = features.features.robustBufferAccess != 0
     discardsOutside = robustBufferAccess && robustness.pointee.robustBufferAccess2 != 0
     shaderInt64 = features.features.shaderInt64 != 0 && features12.pointee.shaderSubgroupExtendedTypes != 0
+    bufferAddresses = features12.pointee.bufferDeviceAddress != 0
     timelineSemaphore = features12.pointee.timelineSemaphore != 0
     shaderFloat16 = features12.pointee.shaderFloat16 != 0
     executableInfo = executableFeatures.pointee.pipelineExecutableInfo != 0

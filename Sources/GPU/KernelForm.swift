@@ -15,7 +15,7 @@ extension KernelSource {
       return KernelSource(
         name: name,
         bindings: bindings.map { .init(index: $0.index, name: $0.name, kind: .storageBuffer, access: $0.access) },
-        pushConstantBytes: pushConstantBytes,
+        pushConstantBytes: pushConstantBytes, addresses: addresses,
         words: SPIRV.readingBuffers(words(), components: Dictionary(uniqueKeysWithValues: components)))
     }
   }
@@ -24,7 +24,7 @@ extension KernelSource {
   package var withLoneInvocations: KernelSource {
     known(name + " lone") { name in
       KernelSource(
-        name: name, bindings: bindings, pushConstantBytes: pushConstantBytes,
+        name: name, bindings: bindings, pushConstantBytes: pushConstantBytes, addresses: addresses,
         words: SPIRV.withLoneInvocations(words()))
     }
   }

@@ -43,6 +43,7 @@ final class LogicalDevice: Sendable {
     features12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES
     features12.timelineSemaphore = VkBool32(VK_TRUE)
     features12.shaderSubgroupExtendedTypes = plan.snapshot.shaderInt64 ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
+    features12.bufferDeviceAddress = plan.usesAddresses ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
     features12.shaderFloat16 = plan.snapshot.shaderFloat16 ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
     if plan.purpose == .compiling {
       var executable = VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR()
@@ -103,7 +104,7 @@ final class LogicalDevice: Sendable {
     self.instance = instance
     self.plan = plan
     counters = Counters()
-    allocator = Allocator(device: device, snapshot: plan.snapshot, counters: counters)
+    allocator = Allocator(device: device, plan: plan, counters: counters)
     let address = instance.validates ? vkGetInstanceProcAddr(instance.handle.raw, "vkSetDebugUtilsObjectNameEXT") : nil
     setName = address.map { unsafeBitCast($0, to: SetObjectName.self) }
   }

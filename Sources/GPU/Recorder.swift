@@ -7,6 +7,13 @@ package enum BoundResource: Sendable {
   case texels(BufferSlice, TexelFormat)
   /// For a binding that this specialization of the kernel never touches (a texel binding must be of floats).
   case unused
+
+  var slice: BufferSlice? {
+    switch self {
+    case .buffer(let slice), .texels(let slice, _): slice
+    case .unused: nil
+    }
+  }
 }
 
 /// A command buffer being recorded; barriers follow from the access each kernel declares.
@@ -72,6 +79,11 @@ package struct Recorder: ~Copyable {
     var rawSet: VkDescriptorSet? = set.raw
     vkCmdBindDescriptorSets(
       commands.raw, VK_PIPELINE_BIND_POINT_COMPUTE, kernel.layout.raw, 0, 1, &rawSet, 0, nil)
+    var push = push
+    for address in source.addresses {
+      guard let bytes = bindings[address.binding].slice?.address else { continue }
+      push.replaceSubrange(address.offset..<address.offset + 8, with: withUnsafeBytes(of: bytes) { Array($0) })
+    }
     if !push.isEmpty {
       vkCmdPushConstants(
         commands.raw, kernel.layout.raw, VK_SHADER_STAGE_COMPUTE_BIT.rawValue, 0, UInt32(push.count), push)

@@ -211,12 +211,20 @@ struct RowClusters {
   let columns: UInt32
   let cluster: UInt32
   let groups: GroupCount
-  /// For kernels that store whole rows, see `Dispatch`.
+  /// Set for the kernels' wide form, see `Dispatch`.
   let lanes: Int?
 
-  init(_ shape: Shape, _ traits: DeviceTraits) {
+  /// - Parameter hasWideForm: whether the kernel has one, in which a subgroup takes several short rows, one after another.
+  init(_ shape: Shape, _ traits: DeviceTraits, hasWideForm: Bool = true) {
     count = UInt32(shape.rows)
     columns = UInt32(shape.last)
+    let together = max(1, 512 / shape.last)
+    if hasWideForm, traits.storesWide, shape.last % 8 == 0, shape.rows >= together {
+      cluster = UInt32(traits.subgroupSize)
+      groups = .linear((shape.rows + together - 1) / together * traits.subgroupSize, perGroup: 64)
+      lanes = traits.subgroupSize
+      return
+    }
     // Short rows on a CPU driver: sums across lanes cost more than the strided reads that they save.
     let cluster =
       traits.isSoftware
@@ -224,7 +232,6 @@ struct RowClusters {
       : traits.lanes(perRowOf: (shape.last + 3) / 4, atLeast: traits.cluster)
     self.cluster = UInt32(cluster)
     groups = .linear(shape.rows * cluster, perGroup: 64)
-    let fits = shape.last % 8 == 0 && shape.rows >= traits.subgroupSize / cluster
-    lanes = traits.storesWide && fits ? traits.subgroupSize : nil
+    lanes = nil
   }
 }

@@ -98,7 +98,7 @@ private struct RaggedRows {
   let groups: GroupCount
 
   init(_ shape: Shape, _ traits: DeviceTraits) {
-    let lanes = RowClusters(shape, traits)
+    let lanes = RowClusters(shape, traits, hasWideForm: false)
     (count, columns, cluster, groups) = (lanes.count, lanes.columns, lanes.cluster, lanes.groups)
     areHeld = shape.last <= 16 * 4 * Int(lanes.cluster)
   }

@@ -25,7 +25,7 @@ func swiftSource(type: String, module: ShaderModule, wide: ShaderModule? = nil) 
     package enum \(type): ComputeKernel {
     \(forms)
 
-    \(pushSource(push))
+    \(pushSource(push, widest.bindings))
 
     \(constantsSource(interface.constants))
     }
@@ -44,10 +44,23 @@ private func kernelSource(_ name: String, _ module: ShaderModule, _ interface: S
         bindings: [\(bindings.joined())
         ],
         pushConstantBytes: \(interface.pushBytes),
+        addresses: [\(addresses(interface))],
         base64: "\(base64)"
       )
     """
 }
+
+/// A push constant `x_address` is that of the binding x.
+private func addresses(_ interface: ShaderInterface) -> String {
+  interface.push.compactMap { member in
+    guard let binding = interface.bindings.firstIndex(where: { member.name == addressName(of: $0.name) }) else {
+      return nil
+    }
+    return ".init(binding: \(binding), offset: \(member.offset))"
+  }.joined(separator: ", ")
+}
+
+private func addressName(of binding: String) -> String { binding + "_address" }
 
 /// The Swift file that lists all kernels.
 func swiftList(of types: [String]) -> String {
@@ -63,13 +76,14 @@ func swiftList(of types: [String]) -> String {
   """
 }
 
-/// No op sets `identity` (`include/lane_stores.glsl`).
-private func pushSource(_ push: PushMirror) -> String {
+/// No op sets `identity` (`include/lane_stores.glsl`) and the addresses of bindings (`include/lane_loads.glsl`).
+private func pushSource(_ push: PushMirror, _ bindings: [ShaderInterface.Binding]) -> String {
   if push.members.isEmpty { return "  package typealias Push = NoPush" }
-  let (given, table) = (push.members.filter { $0.name != "identity" }, push.members.filter { $0.name == "identity" })
+  let own = ["identity": ".identity"].merging(bindings.map { (addressName(of: $0.name), ".zero") }) { $1 }
+  let (given, table) = (push.members.filter { own[$0.name] == nil }, push.members.filter { own[$0.name] != nil })
   return structSource(
     "Push: PushConstants", given.map { (name: $0.name, declaration: "`\($0.name)`: \($0.type)") },
-    extra: table.map { "\n      private let `\($0.name)`: \($0.type) = .identity" }.joined())
+    extra: table.map { "\n      private let `\($0.name)`: \($0.type) = \(own[$0.name] ?? "")" }.joined())
 }
 
 private func constantsSource(_ constants: [ShaderInterface.Constant]) -> String {

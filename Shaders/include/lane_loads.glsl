@@ -1,0 +1,37 @@
+// What the lanes of a subgroup read by a buffer's address, at places that the driver knows to be the same for all of them
+// (`known_uniform`, include/lane_stores.glsl): as many neighbouring floats as there are lanes are one vector load then, where a fetch
+// goes lane by lane (docs/performance.md). For the wide form of kernels, outside of control flow.
+//
+// The includer has ADDRESS(x) (span.glsl) at the end of its push constants, after IDENTITY, for each texel buffer x that it reads so; the
+// host writes the address there of what is bound as x. Nothing checks that a place lies inside.
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#include "lane_stores.glsl"
+
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Floats { float at[]; };
+
+/// Elements first ... first + 4 LANES - 1 of the buffer: component c of lane l is the one at LANES c + l. Zeros from the `count`-th on, a
+/// constant.
+vec4 held4(uvec2 address, uint first, uint count) {
+  Floats floats = Floats(packUint2x32(address) + 4 * uint64_t(first));
+  vec4 held = vec4(0.0);
+  [[unroll]] for (uint c = 0; c < 4; c++)
+    [[unroll]] for (uint lane = 0; lane < LANES; lane++)
+      if (LANES * c + lane < count) {
+        float element = floats.at[LANES * c + lane];
+        held[c] = mix(held[c], element, gl_SubgroupInvocationID == lane);
+      }
+  return held;
+}
+vec4 held4(uvec2 address, uint first) { return held4(address, first, 4 * LANES); }
+
+// Elements 8 i_ ... 8 i_ + 7 of `held`, an array of what held4 returns, as a span.
+#define HELD_AT(held, e) subgroupShuffle((held)[(e) / LANES / 4][(e) / LANES % 4], (e) % LANES)
+#define HELD_PAIR(held, e) packUint2x32(floatBitsToUint(vec2(HELD_AT(held, e), HELD_AT(held, (e) + 1))))
+#define HELD_SPAN(held, i_) \
+  u64vec4( \
+      HELD_PAIR(held, 8 * (i_)), HELD_PAIR(held, 8 * (i_) + 2), HELD_PAIR(held, 8 * (i_) + 4), HELD_PAIR(held, 8 * (i_) + 6))
+/// Stores the first `spans` spans of `held` from `place` on, which is known to be uniform.
+#define STORE_HELD(buffer, place, spans, held) \
+  [[unroll]] for (uint span_ = 0; span_ < (spans); span_++) buffer[(place) + span_] = HELD_SPAN(held, span_);
