@@ -42,7 +42,7 @@ void main() {
     vec4 p1[SPAN], m1[SPAN], v1[SPAN];
     [[unroll]] for (uint j = 0; j < SPAN; j++) {
       uint at = i + APART * j;
-      uint word = texelFetch(table, int(at / 16)).x;  // what READ reads lies within a chunk
+      uint word = WORD(table, i, j);
       bvec4 own = owned(halted ? 0 : word, PLACES(at));
       vec4 p0 = READ(old_p, at), m0 = READ(old_m, at), v0 = READ(old_v, at);
       vec4 x = READ(g, at) * scale;

@@ -14,11 +14,14 @@ struct BlockPieces {
 
   private let pieces: [Piece]
   private let cluster: Int
+  /// Set for the wide form of the norm, see `Dispatch`.
+  private let lanes: Int?
   private let partialCount: Int
 
   /// - Parameter count: elements of the block, a multiple of 64.
   init(_ count: Int, _ traits: DeviceTraits) {
-    cluster = traits.cluster
+    lanes = traits.storesWide ? traits.subgroupSize : nil
+    cluster = lanes ?? traits.cluster
     let bindable = traits.maxStorageBufferRange / 4
     // A grid that wraps into y has groups past the end, which would update the last elements twice.
     let wrapping = traits.storesWide ? DeviceTraits.guaranteedGroups / (Self.unit / Dispatch.wideGroup(traits)) : .max
@@ -27,14 +30,14 @@ struct BlockPieces {
     var partials = 0
     for first in stride(from: 0, to: count, by: longest) {
       let vectors = min(longest, count - first) / 4
-      // At most 1,024 groups, so that few partial sums are left for the last, single group.
-      let vectorsPerLane = max(16, (vectors + 64 * 1024 - 1) / (64 * 1024))
+      // At most 1,024 groups, so that few partial sums are left for the last, single group; in the wide form 256 vectors a subgroup.
+      let vectorsPerLane = lanes.map { 256 / $0 } ?? max(16, (vectors + 64 * 1024 - 1) / (64 * 1024))
       let groups = (vectors + 64 * vectorsPerLane - 1) / (64 * vectorsPerLane)
       pieces.append(
         Piece(
           elements: first..<first + 4 * vectors, vectorsPerLane: vectorsPerLane, groups: groups,
           firstPartial: partials))
-      partials += groups * 64 / traits.cluster
+      partials += groups * 64 / cluster
     }
     self.pieces = pieces
     partialCount = partials
@@ -76,7 +79,7 @@ struct BlockPieces {
           .colocated.part(bytesOf: piece.elements).texels(.rgba32f),
           .input(table).part(wordsOf: piece.elements).texels(.r32ui), .scratch(0),
         ],
-        groups: GroupCount(piece.groups))
+        groups: GroupCount(piece.groups), lanes: lanes)
     } + [
       Dispatch(
         GradientNormKernel.self, push: .init(count: UInt32(partialCount)),
