@@ -9,9 +9,11 @@ extension Matmul {
     let size = MatmulSize(site.inputs[0].shape, site.inputs[1].shape, transposing, batched: batched)
     guard site.traits.isSoftware else { return tiled(site) }
     // The matrices of a batch are small and read few times.
+    let packings: [PanelTile.Packing] =
+      size.batch > 1 ? [.neither] : suitsInPlace(size, site.traits) ? [.neither, .right] : [.both, .right]
     let candidates =
-      (size.batch == 1 ? [PanelTile.Packing.both, .right] : [.neither]).flatMap { packing in
-        PanelTile.heights(site.traits).compactMap { rows in
+      packings.flatMap { packing in
+        PanelTile.heights(site.traits).filter { $0 <= 16 || size.m > 16 }.compactMap { rows in
           panels(size, packing, rows, site.traits).map {
             (pays(packing, size), Variant("\(packing.rawValue) \(rows)", $0))
           }
@@ -22,13 +24,25 @@ extension Matmul {
     return ordered.isEmpty ? tiled(site) : ordered.map(\.1)
   }
 
+  /// Whether the right operand may well be read as it lies: few rows are multiplied with it, or it is small and its rows do not all
+  /// want the same lines of the first-level cache, which 16 lanes do not bear.
+  private func suitsInPlace(_ size: MatmulSize, _ traits: DeviceTraits) -> Bool {
+    let rowBytes = 4 * (transposing == .right ? size.k : size.n)
+    return transposing != .left
+      && (isShort(size)
+        || size.m > 255 && size.n * size.k <= 1 << 18 && (traits.subgroupSize <= 8 || rowBytes % 512 != 0))
+  }
+
+  /// Whether laying out the right operand costs about what the product does.
+  private func isShort(_ size: MatmulSize) -> Bool { (8...255).contains(size.m) }
+
   /// The default rule (docs/matmul.md): packing an operand is one pass over it, against one per tile along the other; and a
   /// dispatch of its own, which small products do not earn back.
   private func pays(_ packing: PanelTile.Packing, _ size: MatmulSize) -> Bool {
     switch packing {
     case .both: transposing == .left ? size.m * size.n >= 1 << 17 : size.n >= 512 && size.m >= 1024
     case .right: size.m >= 256 && size.m * size.n * size.k >= 1 << 22
-    case .neither: size.m >= 32
+    case .neither: size.batch > 1 ? size.m >= 32 : size.m * size.n * size.k >= 1 << 19
     }
   }
 
@@ -41,7 +55,9 @@ extension Matmul {
     else { return nil }
     let quads = (size.k + 3) / 4
     let tiles = tile.groups(rows: size.m, columns: size.n, chunks: 1)
-    let chunks = size.chunks(wanted: 4 / (size.batch * tiles.x * tiles.y))
+    let count = size.batch * tiles.x * tiles.y
+    let chunks = size.chunks(
+      wanted: size.batch == 1 && packing == .neither && isShort(size) ? (7 + count) / count : 4 / count)
     var scratch: [TensorType] = []
     var packs: [Dispatch] = []
     func packed(_ operand: Int, count: Int, alongK: Bool, isRight: Bool) -> Operand {

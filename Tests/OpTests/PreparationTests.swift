@@ -7,13 +7,13 @@ import Testing
 /// What reads only frozen weights runs once, when a plan is made.
 @Suite(.enabled(if: TestDevice.isPresent, TestDevice.absence))
 struct PreparationTests {
-  private static let weights = Parameter(name: "w", shape: [8, 1024], block: "w", offset: 0)
+  private static let weights = Parameter(name: "w", shape: [264, 1024], block: "w", offset: 0)
 
-  /// x W, then back: the first product's right operand has long rows and is turned or packed before.
+  /// x W, then back: the right operands are too large to be read as they lie, and packed before.
   private func program() throws -> Program {
     let graph = Graph()
     let w = graph.parameter(Self.weights)
-    let wide = try graph.input("x", [512, 8]).matmul(w)
+    let wide = try graph.input("x", [512, 264]).matmul(w)
     return Program(graph, results: [try wide.gelu().matmul(w, transposing: .right)])
   }
 
@@ -40,7 +40,7 @@ struct PreparationTests {
     try values.withUnsafeBytes { try device.upload($0, to: block.whole) }
     let plans = try layouts.map { try Plan($0, on: device, blocks: ["w": block]) }
     for step in 0..<3 {
-      let x = (0..<512 * 8).map { Float(($0 + step) * 7 % 13) / 13 }
+      let x = (0..<512 * 264).map { Float(($0 + step) * 7 % 13) / 13 }
       let results = try plans.map { plan in try plan.run { $0.set("x", x[...]) }.words() }
       #expect(results[0] == results[1], "step \(step)")
     }
@@ -52,7 +52,7 @@ struct PreparationTests {
     func kept(_ passes: Int) throws -> Int {
       let graph = Graph()
       let w = graph.parameter(Self.weights)
-      let results = try (0..<passes).map { try graph.input("x\($0)", [512, 8]).matmul(w).sum() }
+      let results = try (0..<passes).map { try graph.input("x\($0)", [512, 264]).matmul(w).sum() }
       let layout = PlanLayout(Program(graph, results: results), traits: device.traits, frozen: ["w"])
       try #require(layout.prepared.reduce(0, +) == passes)
       return Set(zip(layout.scratch, layout.prepared).compactMap { $1 > 0 ? $0.first : nil }).count
