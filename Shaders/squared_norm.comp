@@ -43,7 +43,7 @@ void main() {
   vec4 sum = vec4(0);
   [[unroll]] for (uint i = 0; i < VECTORS; i += LANES) {
     uint word = subgroupShuffle(words[i / CHUNK4 / LANES], i / CHUNK4 % LANES);
-    uvec4 places = 4 * i + LANES * uvec4(0, 1, 2, 3) + gl_SubgroupInvocationID;
+    uvec4 places = 4 * i + uvec4(0, LANES, 2 * LANES, 3 * LANES) + gl_SubgroupInvocationID;
     sum += square(held4(g_address, 4 * min(first + i, last)), owned(word, places));
   }
   partials[first_partial + subgroup] = cluster_sum(dot(sum, vec4(1)));

@@ -17,7 +17,7 @@
   [[unroll]] for (uint turn_ = 0, i = SPAN * known_; turn_ < SHARE; turn_ += LANES, i += SPAN * LANES)
 #define STORE_BLOCK(buffer, i, v) STORE_HELD(buffer, known_ + turn_, LANES, v)
 #define READ(x, i) held4(x##_address, 4 * (i))
-#define PLACES(i) (4 * (i) + LANES * uvec4(0, 1, 2, 3) + gl_SubgroupInvocationID)
+#define PLACES(i) (4 * (i) + uvec4(0, LANES, 2 * LANES, 3 * LANES) + gl_SubgroupInvocationID)
 #define APART LANES
 #define EACH_SPAN(i, count) \
   uint first_ = min(linear_subgroup() * SHARE, (count) - SHARE), known_ = known_uniform(first_); \

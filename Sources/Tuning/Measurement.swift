@@ -72,7 +72,7 @@ struct Measurement {
       }
       if candidates.count > 1 {
         for i in candidates.indices {
-          try Self.blaming(site.variants[candidates[i].index], at: site) { try candidates[i].timer.warmUp() }
+          _ = try Self.blaming(site.variants[candidates[i].index], at: site) { try candidates[i].timer.warmUp() }
         }
       }
       try race(&candidates, at: site)

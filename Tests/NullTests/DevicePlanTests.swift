@@ -149,6 +149,24 @@ import Testing
     #expect(try DevicePlan(choosing: nil, from: [gpu]).traits.subgroupSize == 64)
   }
 
+  /// Wide forms rely on what Mesa's driver does, and read by addresses.
+  @Test func wideFormsAreForMesasSoftwareDriver() throws {
+    var cpu = device("llvmpipe", .cpu)
+    (cpu.driverID, cpu.shaderInt64, cpu.bufferAddresses, cpu.subgroups.size) = (13, true, true, 8)
+    func usesWideForms(_ change: (inout DeviceSnapshot) -> Void) throws -> Bool {
+      var changed = cpu
+      change(&changed)
+      let plan = try DevicePlan(choosing: nil, from: [changed])
+      #expect(plan.usesAddresses == plan.traits.storesWide)
+      return plan.usesAddresses
+    }
+    #expect(try usesWideForms { _ in })
+    #expect(try !usesWideForms { $0.bufferAddresses = false })
+    #expect(try !usesWideForms { $0.shaderInt64 = false })
+    #expect(try !usesWideForms { $0.driverID = 0 })
+    #expect(try !usesWideForms { ($0.kind, $0.driverID) = (.discrete, 0) })
+  }
+
   @Test func onlyGCNHasTheSmallRegisterFile() throws {
     var gpu = device("gpu", .discrete)
     gpu.subgroups = .init(size: 64, choices: 64...64)

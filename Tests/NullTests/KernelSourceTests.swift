@@ -21,6 +21,18 @@ import Testing
     for kernel in KernelSource.all { #expect(kernel.bindings.map(\.index) == Array(0..<UInt32(kernel.bindings.count))) }
   }
 
+  /// The recorder writes eight bytes there; what a kernel writes has no address, since no barrier orders that in the kernel itself.
+  @Test func addressesAreOfWhatIsReadOnly() {
+    for kernel in KernelSource.all {
+      for address in kernel.addresses {
+        #expect(kernel.bindings[address.binding].access == .read, "\(kernel.name)")
+        #expect(address.offset % 8 == 0 && address.offset + 8 <= kernel.pushConstantBytes, "\(kernel.name)")
+      }
+    }
+    #expect(LayerNormKernel.source.addresses.isEmpty)
+    #expect(LayerNormKernel.wide?.addresses.map(\.binding) == [0, 1, 2])
+  }
+
   @Test func fillMirrorsItsShader() throws {
     let source = FillKernel.source
     #expect(source.name == "fill")
