@@ -25,12 +25,11 @@ extension Matmul {
   }
 
   /// Whether the right operand may well be read as it lies: few rows are multiplied with it, or it is small and its rows do not all
-  /// want the same lines of the first-level cache, which 16 lanes do not bear.
+  /// want the same lines of the first-level cache, which only the four rows that 8 lanes read across bear.
   private func suitsInPlace(_ size: MatmulSize, _ traits: DeviceTraits) -> Bool {
     let rowBytes = 4 * (transposing == .right ? size.k : size.n)
-    return transposing != .left
-      && (isShort(size)
-        || size.m > 255 && size.n * size.k <= 1 << 18 && (traits.subgroupSize <= 8 || rowBytes % 512 != 0))
+    let apart = rowBytes % 512 != 0 || transposing == .none && traits.subgroupSize <= 8
+    return transposing != .left && (isShort(size) || size.m > 255 && size.n * size.k <= 1 << 18 && apart)
   }
 
   /// Whether laying out the right operand costs about what the product does.
