@@ -157,7 +157,7 @@ package protocol ComputeKernel: Sendable {
   associatedtype Push: PushConstants
   associatedtype Constants: SpecializationConstants
   static var source: KernelSource { get }
-  /// The form whose invocations have eight neighbouring elements instead of four, for software drivers with 64-bit integers; nil
+  /// The form whose stores are of eight floats instead of four, for Mesa's software driver; nil
   /// where the shader has none (`include/span.glsl`). Its arguments are those of `source`.
   static var wide: KernelSource? { get }
 }

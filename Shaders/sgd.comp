@@ -1,6 +1,6 @@
 #version 450
 // Stochastic gradient descent with Nesterov's momentum over a whole block of count4 vectors. Parameters and momentum are read as
-// texels and written as storage; each invocation reads only what it writes itself, so the two views never race.
+// texels and written as storage; a subgroup reads only what it writes itself, so the two views never race.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "adamw.glsl"

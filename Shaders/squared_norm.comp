@@ -2,12 +2,11 @@
 // partials[first_partial + j] = a share of sum(g * g) over the elements that belong to parameters.
 // Each cluster leaves one partial, and a workgroup takes 64 * vectors_per_lane vectors in a row; in the wide form each subgroup does, of
 // 256 vectors.
-#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 #include "adamw.glsl"
 #include "cluster.glsl"
-#include "span.glsl"
+#include "elementwise.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer g;
 layout(binding = 1) uniform utextureBuffer table;
@@ -27,8 +26,6 @@ vec4 square(vec4 x, bvec4 own) {
 }
 
 #ifdef WIDE
-#include "lane_loads.glsl"
-
 void main() {
   const uint VECTORS = 256;
   uint subgroup = known_uniform(linear_subgroup()), first = subgroup * VECTORS, last = count4 - LANES;
@@ -43,8 +40,7 @@ void main() {
   vec4 sum = vec4(0);
   [[unroll]] for (uint i = 0; i < VECTORS; i += LANES) {
     uint word = subgroupShuffle(words[i / CHUNK4 / LANES], i / CHUNK4 % LANES);
-    uvec4 places = 4 * i + uvec4(0, LANES, 2 * LANES, 3 * LANES) + gl_SubgroupInvocationID;
-    sum += square(held4(g_address, 4 * min(first + i, last)), owned(word, places));
+    sum += square(READ(g, min(first + i, last)), owned(word, PLACES(i)));
   }
   partials[first_partial + subgroup] = cluster_sum(dot(sum, vec4(1)));
 }
@@ -57,7 +53,7 @@ void main() {
   for (uint j = 0; j < vectors_per_lane; j++) {
     uint i = min(first + j * gl_WorkGroupSize.x, count4 - 1);
     uint word = first + j * gl_WorkGroupSize.x < count4 ? texelFetch(table, int(i / CHUNK4)).x : 0;
-    sum += square(texelFetch(g, int(i)), owned(word, 4 * i + uvec4(0, 1, 2, 3)));
+    sum += square(READ(g, i), owned(word, PLACES(i)));
   }
   sum = cluster_sum(sum);
   if (cluster_lane() == 0) partials[first_partial + gl_WorkGroupID.x * clusters + cluster_index()] = sum.x + sum.y + sum.z + sum.w;

@@ -13,20 +13,18 @@
 #ifdef WIDE
 #include "lane_loads.glsl"
 #define EACH_BLOCK(i, count4) \
-  uint first_ = min(linear_subgroup() * SHARE, (count4) / SPAN - SHARE), known_ = known_uniform(first_); \
+  PART_HERE(SHARE, (count4) / SPAN) \
   [[unroll]] for (uint turn_ = 0, i = SPAN * known_; turn_ < SHARE; turn_ += LANES, i += SPAN * LANES)
 #define STORE_BLOCK(buffer, i, v) STORE_HELD(buffer, known_ + turn_, LANES, v)
 #define READ(x, i) held4(x##_address, 4 * (i))
 #define PLACES(i) (4 * (i) + uvec4(0, LANES, 2 * LANES, 3 * LANES) + gl_SubgroupInvocationID)
 #define APART LANES
 #define EACH_SPAN(i, count) \
-  uint first_ = min(linear_subgroup() * SHARE, (count) - SHARE), known_ = known_uniform(first_); \
+  PART_HERE(SHARE, count) \
   [[unroll]] for (uint turn_ = 0, i = first_ + gl_SubgroupInvocationID; turn_ < SHARE; turn_ += LANES, i += LANES)
 #define STORE(buffer, i, v) STORE_LANES(buffer, known_ + turn_ + lane_, v)
 #else
-#define EACH_BLOCK(i, count4) \
-  uint i = linear_index(); \
-  if (i < (count4))
+#define EACH_BLOCK(i, count4) EACH_SPAN(i, count4)
 #define STORE_BLOCK(buffer, i, v) buffer[i] = v[0];
 #define READ(x, i) texelFetch(x, int(i))
 #define PLACES(i) (4 * (i) + uvec4(0, 1, 2, 3))

@@ -29,15 +29,17 @@ uint linear_subgroup() {
   identity[(number) >> 12 & 15] << 12 | identity[(number) >> 16 & 15] << 16 | identity[(number) >> 20 & 15] << 20 | \
   identity[(number) >> 24 & 15] << 24)
 
-/// The span that lane `lane_` holds to `place` of `buffer`, for the lanes with `stores`; `place` is made of what is known to be uniform
-/// and of `lane_`, `stores` of constants and `lane_`. Not in control flow.
-#define STORE_LANES_IF(stores, buffer, place, held) { \
+/// Declares `known_`, known to be uniform: where the subgroup's part of `count` begins, `length` each. The last ones move back to the end.
+#define PART_HERE(length, count) \
+  uint first_ = min(linear_subgroup() * (length), (count) - (length)), known_ = known_uniform(first_);
+
+/// The span that lane `lane_` holds to `place` of `buffer`, which is made of what is known to be uniform and of `lane_`. Not in control flow.
+#define STORE_LANES(buffer, place, held) { \
   u64vec4 held_ = held; \
   [[unroll]] for (uint lane_ = 0; lane_ < LANES; lane_++) \
-    if (stores) \
-      buffer[place] = u64vec4( \
-          subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.z, lane_), \
-          subgroupShuffle(held_.w, lane_)); \
+    buffer[place] = u64vec4( \
+        subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.z, lane_), \
+        subgroupShuffle(held_.w, lane_)); \
 }
 /// The same of lanes that hold half a span: of `lane_`, an even one, and the next.
 #define STORE_LANE_PAIRS(buffer, place, held) { \
@@ -47,4 +49,3 @@ uint linear_subgroup() {
         subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.x, lane_ + 1), \
         subgroupShuffle(held_.y, lane_ + 1)); \
 }
-#define STORE_LANES(buffer, place, held) STORE_LANES_IF(true, buffer, place, held)

@@ -16,7 +16,7 @@ const uint TOGETHER = C < 512 ? 512 / C : 1;
 // Where vector i of a lane has its components.
 uvec4 columns(uint i) { return (4 * i + uvec4(0, 1, 2, 3)) * LANES + gl_SubgroupInvocationID; }
 #define EACH_ROW(r, rows) \
-  uint first_ = min(linear_subgroup() * TOGETHER, (rows) - TOGETHER), known_ = known_uniform(first_); \
+  PART_HERE(TOGETHER, rows) \
   [[unroll]] for (uint turn_ = 0, r = known_; turn_ < TOGETHER; turn_++, r++)
 #define ROW4(x, start, i) held4(x##_address, (start) + 4 * LANES * (i), C - 4 * LANES * (i))
 #define STORE_ROW(buffer, v) STORE_HELD(buffer, (known_ + turn_) * C >> 3, C / 8, v)

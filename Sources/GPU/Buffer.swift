@@ -8,8 +8,6 @@ package final class Buffer: Sendable {
   let handle: Handle
   private let device: LogicalDevice
   private let allocation: Allocation
-  /// What shaders may read it by; 0 where the plan uses no addresses.
-  let address: UInt64
 
   init(_ device: LogicalDevice, bytes: Int, kind: BufferKind, label: String) throws(VulkanError) {
     precondition(bytes > 0, "buffer '\(label)' of \(bytes) bytes")
@@ -43,13 +41,9 @@ package final class Buffer: Sendable {
     self.kind = kind
     self.label = label
     device.name(handle, VK_OBJECT_TYPE_BUFFER, label)
-    let bound = vkBindBufferMemory(device.handle.raw, handle.raw, allocation.memory.raw, UInt64(allocation.offset))
-    var asked = VkBufferDeviceAddressInfo()
-    asked.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO
-    asked.buffer = handle.raw
-    address =
-      bound == VK_SUCCESS && device.plan.usesAddresses ? vkGetBufferDeviceAddress(device.handle.raw, &asked) : 0
-    try device.check(bound, "vkBindBufferMemory")
+    try device.check(
+      vkBindBufferMemory(device.handle.raw, handle.raw, allocation.memory.raw, UInt64(allocation.offset)),
+      "vkBindBufferMemory")
   }
 
   deinit {
@@ -84,6 +78,14 @@ package final class Buffer: Sendable {
     range.offset = UInt64(allocation.offset)
     range.size = UInt64(allocation.bytes)
     return range
+  }
+
+  /// What shaders may read it by, where the plan uses addresses.
+  var address: UInt64 {
+    var info = VkBufferDeviceAddressInfo()
+    info.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO
+    info.buffer = handle.raw
+    return vkGetBufferDeviceAddress(device.handle.raw, &info)
   }
 
   package func slice(offset: Int, bytes: Int) -> BufferSlice { BufferSlice(buffer: self, offset: offset, bytes: bytes) }

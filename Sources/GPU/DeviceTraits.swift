@@ -54,7 +54,7 @@ package struct DeviceTraits: Sendable, Hashable {
   }
 
   /// Whether kernels take their wide forms, which store eight floats as four 64-bit integers: a software driver's loop over lanes costs
-  /// the same for those, and stores lane by lane are fewer.
+  /// the same for those, and stores lane by lane are fewer. On that driver they also read by address (`DevicePlan.usesAddresses`).
   package var storesWide: Bool { isSoftware && hasInt64 && (4...32).contains(subgroupSize) }
 
   /// Lanes that share one row or tile in the cluster kernels (`include/cluster.glsl`): 8, or the subgroup where smaller.

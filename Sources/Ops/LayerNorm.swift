@@ -218,7 +218,7 @@ struct RowClusters {
   init(_ shape: Shape, _ traits: DeviceTraits, hasWideForm: Bool = true) {
     count = UInt32(shape.rows)
     columns = UInt32(shape.last)
-    let together = max(1, 512 / shape.last)
+    let together = max(1, 512 / shape.last)  // TOGETHER
     if hasWideForm, traits.storesWide, shape.last % 8 == 0, shape.rows >= together {
       cluster = UInt32(traits.subgroupSize)
       groups = .linear((shape.rows + together - 1) / together * traits.subgroupSize, perGroup: 64)

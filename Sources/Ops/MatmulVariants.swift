@@ -29,11 +29,11 @@ extension Matmul {
   private func suitsInPlace(_ size: MatmulSize, _ traits: DeviceTraits) -> Bool {
     let rowBytes = 4 * (transposing == .right ? size.k : size.n)
     let apart = rowBytes % 512 != 0 || transposing == .none && traits.subgroupSize <= 8
-    return transposing != .left && (isShort(size) || size.m > 255 && size.n * size.k <= 1 << 18 && apart)
+    return transposing != .left && size.m >= 8 && (isShort(size) || size.n * size.k <= 1 << 18 && apart)
   }
 
   /// Whether laying out the right operand costs about what the product does.
-  private func isShort(_ size: MatmulSize) -> Bool { (8...255).contains(size.m) }
+  private func isShort(_ size: MatmulSize) -> Bool { size.batch == 1 && size.m < 256 }
 
   /// The default rule (docs/matmul.md): packing an operand is one pass over it, against one per tile along the other; and a
   /// dispatch of its own, which small products do not earn back.
@@ -55,8 +55,7 @@ extension Matmul {
     let quads = (size.k + 3) / 4
     let tiles = tile.groups(rows: size.m, columns: size.n, chunks: 1)
     let count = size.batch * tiles.x * tiles.y
-    let chunks = size.chunks(
-      wanted: size.batch == 1 && packing == .neither && isShort(size) ? (7 + count) / count : 4 / count)
+    let chunks = size.chunks(wanted: packing == .neither && isShort(size) ? (7 + count) / count : 4 / count)
     var scratch: [TensorType] = []
     var packs: [Dispatch] = []
     func packed(_ operand: Int, count: Int, alongK: Bool, isRight: Bool) -> Operand {

@@ -21,7 +21,7 @@ import Testing
     for kernel in KernelSource.all { #expect(kernel.bindings.map(\.index) == Array(0..<UInt32(kernel.bindings.count))) }
   }
 
-  /// The recorder writes eight bytes there; what a kernel writes has no address, since no barrier orders that in the kernel itself.
+  /// The recorder writes eight bytes there. Barriers are derived from a binding's access, and by an address a kernel only reads.
   @Test func addressesAreOfWhatIsReadOnly() {
     for kernel in KernelSource.all {
       for address in kernel.addresses {
