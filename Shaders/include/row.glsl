@@ -3,23 +3,39 @@
 // EACH_ROW(r, rows) { ... } computes the rows r of 0 ..< rows; in it ROW4(x, start, i) is vector i of the row of x that starts at element
 // `start`, zeros past its end, STORE_ROW(buffer, v) stores `v`, by vectors, as row r, and STORE_OF_ROW(buffer, x) the number x, which all
 // lanes have. In the narrow form a cluster has one row, and lane l of it every CLUSTER-th vector. In the wide form it is the subgroup,
-// has TOGETHER rows, one after another, and reads and stores whole vectors (lane_loads.glsl); there C is a multiple of 8, and `start`
-// made of r and push constants. The last rows are computed twice where rows are no multiple of TOGETHER, of which there are as many or
-// more.
+// has TOGETHER rows, one after another, and reads and stores whole vectors (lane_loads.glsl); there `start` is made of r and push
+// constants. The last rows are computed twice where rows are no multiple of TOGETHER, of which there are as many or more. Of rows of an odd
+// C there is an even number, and so is TOGETHER.
 //
 // Include after cluster.glsl, fetch4.glsl, span.glsl, store4.glsl and the constants C and CLUSTER.
 const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);
 
 #ifdef WIDE
 #include "lane_loads.glsl"
-const uint TOGETHER = C < 512 ? 512 / C : 1;
+const uint PAIR = 1 + C % 2;  // rows that begin and end with whole words
+const uint TOGETHER = PAIR * C < 512 ? 512 / (PAIR * C) * PAIR : PAIR;
 // Where vector i of a lane has its components.
 uvec4 columns(uint i) { return (4 * i + uvec4(0, 1, 2, 3)) * LANES + gl_SubgroupInvocationID; }
 #define EACH_ROW(r, rows) \
   PART_HERE(TOGETHER, rows) \
+  float before_;  /* the last element of the row before, where it shares a word with the first of this one */ \
   [[unroll]] for (uint turn_ = 0, r = known_; turn_ < TOGETHER; turn_++, r++)
 #define ROW4(x, start, i) held4(x##_address, (start) + 4 * LANES * (i), C - 4 * LANES * (i))
-#define STORE_ROW(buffer, v) STORE_HELD(buffer, (known_ + turn_) * C >> 3, C / 8, v)
+// By spans, or, where rows do not begin with one, by words of two floats.
+#define STORE_ROW(buffer, v) \
+  if (C % 8 == 0) { \
+    STORE_HELD(buffer, (known_ + turn_) * C >> 3, C / 8, v) \
+  } else { \
+    uint shared_ = C * turn_ & 1; \
+    if (shared_ == 1) STORE_WORD(buffer, 0, before_, HELD_AT(v, 0)) \
+    [[unroll]] for (uint word_ = 0; word_ < C / 2; word_++) \
+      STORE_WORD(buffer, word_ + shared_, HELD_AT(v, 2 * word_ + shared_), HELD_AT(v, 2 * word_ + shared_ + 1)) \
+    before_ = HELD_AT(v, C - 1); \
+  }
+#define STORE_WORD(buffer, i, a, b) { \
+  uint place_ = (known_ * C >> 1) + (turn_ * C >> 1) + (i); \
+  buffer[place_ >> 2][place_ & 3] = packUint2x32(floatBitsToUint(vec2(a, b))); \
+}
 #define STORE_OF_ROW(buffer, x) buffer[known_ + turn_] = x;
 #else
 uvec4 columns(uint i) { return 4 * (i * CLUSTER + cluster_lane()) + uvec4(0, 1, 2, 3); }
@@ -27,11 +43,11 @@ uvec4 columns(uint i) { return 4 * (i * CLUSTER + cluster_lane()) + uvec4(0, 1, 
   uint place_ = linear_cluster(), r = min(place_, (rows) - 1); \
   bool stores_ = place_ < (rows);
 #define ROW4(x, start, i) row4(x, start, i)
-#define STORE_ROW(buffer, v) \
-  if (stores_) { \
-    [[unroll]] for (uint i_ = 0; i_ < VECTORS; i_++) \
-      if (columns(i_).x < C) STORE4(buffer, r * C, columns(i_).x, C, (v)[i_]) \
-  }
+#define STORE_VECTOR(buffer, i, value) { \
+  vec4 value_ = value; \
+  if (stores_ && columns(i).x < C) STORE4(buffer, r * C, columns(i).x, C, value_) \
+}
+#define STORE_ROW(buffer, v) [[unroll]] for (uint i_ = 0; i_ < VECTORS; i_++) STORE_VECTOR(buffer, i_, (v)[i_])
 #define STORE_OF_ROW(buffer, x) if (stores_ && cluster_lane() == 0) buffer[r] = x;
 #endif
 

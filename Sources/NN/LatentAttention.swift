@@ -58,7 +58,7 @@ package struct LatentAttention: Sendable {
       let k = try key(senders, norm: norm, codes: senderCodes, forward).splitHeads(heads)
       let v = try value(senders, norm: norm, codes: senderCodes, forward).splitHeads(heads)
       let scores = try q.matmul(k, transposing: .right)  // (B, H, U, V)
-      let weights = try scores.biasedSoftmax(scale: 1 / Float(headDimension).squareRoot(), bias: affinities)
+      let weights = try scores.softmax(scale: 1 / Float(headDimension).squareRoot(), bias: affinities)
       merged = try weights.matmul(v).mergedHeads()
     }
     let branch = try exit(merged, codes: codes, forward).scaledColumns(by: forward(gamma))

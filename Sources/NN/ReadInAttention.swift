@@ -46,7 +46,7 @@ package struct ReadInAttention: Sendable {
     let sought = try q.matmul(forward(key.weight)).scaledColumns(by: key.modulation(codes, forward))
     let scores = try sought.swappingAxes(heads, batch, inner: count * features, as: [batch, heads * count, features])
       .matmul(x, transposing: .right)  // (B, H U, V)
-    let weights = try scores.biasedSoftmax(scale: 1 / Float(headDimension).squareRoot())
+    let weights = try scores.softmax(scale: 1 / Float(headDimension).squareRoot())
     let mixtures = try weights.matmul(x)  // (B, H U, C)
       .swappingAxes(batch, heads, inner: count * features, as: [heads, batch * count, features])
     let merged = try mixtures.scaledColumns(by: value.modulation(codes, forward))

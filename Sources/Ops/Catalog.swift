@@ -13,8 +13,6 @@ package let catalog: [any Op.Type] = [
   Attention.self,
   AttentionBackward.self,
   BatchSum.self,
-  BiasedSoftmax.self,
-  BiasedSoftmaxBackward.self,
   BlockModel.self,
   BlockModelBackward.self,
   Broadcast.self,

@@ -214,12 +214,16 @@ struct RowClusters {
   /// Set for the kernels' wide form, see `Dispatch`.
   let lanes: Int?
 
-  /// - Parameter hasWideForm: whether the kernel has one, in which a subgroup takes several short rows, one after another.
-  init(_ shape: Shape, _ traits: DeviceTraits, hasWideForm: Bool = true) {
+  /// Whether a lane can hold its part of a row in registers. Unrolled code has its limits.
+  var areHeld: Bool { columns <= 64 * cluster }
+
+  init(_ shape: Shape, _ traits: DeviceTraits) {
     count = UInt32(shape.rows)
     columns = UInt32(shape.last)
-    let together = max(1, 512 / shape.last)  // TOGETHER
-    if hasWideForm, traits.storesWide, shape.last % 8 == 0, shape.rows >= together {
+    let pair = 1 + shape.last % 2  // PAIR
+    let together = max(1, 512 / (pair * shape.last)) * pair  // TOGETHER
+    // A subgroup takes several short rows, one after another.
+    if traits.storesWide, 8...2048 ~= shape.last, shape.rows % pair == 0, shape.rows >= together {
       cluster = UInt32(traits.subgroupSize)
       groups = .linear((shape.rows + together - 1) / together * traits.subgroupSize, perGroup: 64)
       lanes = traits.subgroupSize

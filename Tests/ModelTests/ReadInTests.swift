@@ -63,7 +63,7 @@ private struct Direct {
       let scores = keys.map { k in
         range.reduce(0) { $0 + q[$1] * k[$1] } / Double(dimension).squareRoot()
       }
-      let weights = BiasedSoftmax(scale: 1).reference([HostTensor([scores.count], scores)])[0].data
+      let weights = Softmax(scale: 1).reference([HostTensor([scores.count], scores)])[0].data
       for i in range { merged.append(zip(weights, values).reduce(0) { $0 + $1.0 * $1.1[i] }) }
     }
     let left = zip(modulated("exit_layer", merged, code), parameter("exit_layer.native_bias")).map(+)
