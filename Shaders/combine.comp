@@ -1,47 +1,42 @@
 #version 450
 // y[t] = sum over k of scores[t, k] rows[slots[t, k]] (+ residual[t]), in order of k; scores are 1 unless WEIGHTED.
-// rows [tokens K, C], slots, scores [tokens, K], residual, y [tokens, C]; one lane per VECTORS columns of y.
+// rows [tokens K, C], slots, scores [tokens, K], residual, y [tokens, C]; a cluster per token.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-#include "linear.glsl"
-layout(local_size_x = 64) in;
-layout(constant_id = 0) const uint K = 2;
-layout(constant_id = 1) const uint COLUMNS = 16;    // per row: vectors of four if C is a multiple of 4, else elements
-layout(constant_id = 2) const bool ALIGNED = true;  // columns are vectors
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const uint C = 64;
+layout(constant_id = 2) const uint K = 2;
 layout(constant_id = 3) const bool WEIGHTED = true;
 layout(constant_id = 4) const bool RESIDUAL = false;
-layout(constant_id = 5) const uint VECTORS = 1;  // columns per lane, COLUMNS / VECTORS apart
-
-layout(binding = 0) uniform textureBuffer rows;
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "span.glsl"
+#include "store4.glsl"
+#include "row.glsl"
+layout(local_size_x = 64) in;
+layout(binding = 0) uniform textureBuffer rows;  // rows and residual: R32 unless C % 4 = 0
 layout(binding = 1) uniform utextureBuffer slots;
 layout(binding = 2) uniform textureBuffer scores;
 layout(binding = 3) uniform textureBuffer residual;
-layout(binding = 4) writeonly buffer Y { vec4 y[]; };
-layout(push_constant) uniform Push { uint count; };  // lanes
-
-const uint STEP = COLUMNS / VECTORS;
+layout(binding = 4) writeonly buffer Y { Span y[]; };
+layout(push_constant) uniform Push {
+  uint tokens;
+  IDENTITY
+  ADDRESS(rows) ADDRESS(slots) ADDRESS(scores) ADDRESS(residual)
+};
 
 void main() {
-  uint i = linear_index();
-  uint lane = min(i, count - 1);
-  uint token = lane / STEP;
-  uint column = lane % STEP;
-  vec4 sum[VECTORS];
-  [[unroll]] for (uint v = 0; v < VECTORS; v++) sum[v] = vec4(0.0);
-  [[unroll]] for (uint k = 0; k < K; k++) {
-    uint row = texelFetch(slots, int(token * K + k)).x * COLUMNS + column;
-    float score = WEIGHTED ? texelFetch(scores, int(token * K + k)).x : 1.0;
-    [[unroll]] for (uint v = 0; v < VECTORS; v++) {
-      vec4 x = texelFetch(rows, int(row + v * STEP));
-      sum[v] += WEIGHTED ? score * x : x;
+  EACH_ROW(t, tokens) {
+    vec4 sum[VECTORS];
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) sum[i] = vec4(0.0);
+    [[unroll]] for (uint k = 0; k < K; k++) {
+      uint start = min(ONE_UINT(slots, t * K + k), tokens * K - 1) * C;  // of nonsense nothing outside of rows is read
+      float score = WEIGHTED ? ONE(scores, t * K + k) : 1.0;
+      [[unroll]] for (uint i = 0; i < VECTORS; i++) sum[i] += WEIGHTED ? score * ROW4(rows, start, i) : ROW4(rows, start, i);
     }
-  }
-  uint at = token * COLUMNS + column;
-  [[unroll]] for (uint v = 0; v < VECTORS; v++) {
-    if (RESIDUAL) sum[v] += texelFetch(residual, int(at + v * STEP));
-    if (i < count) {
-      if (ALIGNED) y[at + v * STEP] = sum[v];
-      else y[(at + v * STEP) / 4][(at + v * STEP) % 4] = sum[v].x;
+    if (RESIDUAL) {
+      [[unroll]] for (uint i = 0; i < VECTORS; i++) sum[i] += ROW4(residual, t * C, i);
     }
+    STORE_ROW(y, sum)
   }
 }

@@ -44,7 +44,7 @@ void main() {
     float s = inversesqrt(cluster_sum(dot(sum, vec4(1.0))) / C + eps);
     [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] = v[i] * s * ROW4(weight, parameters, i) + ROW4(bias, parameters, i);
     STORE_ROW(y, v)
-    STORE_OF_ROW(mean, m)
-    STORE_OF_ROW(rstd, s)
+    STORE_ONE(mean, r, m)
+    STORE_ONE(rstd, r, s)
   }
 }

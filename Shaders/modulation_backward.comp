@@ -45,6 +45,6 @@ void main() {
     float factor = rstd * texelFetch(gain, 0).x;
     [[unroll]] for (uint i = 0; i < VECTORS; i++) g[i] = factor * (g[i] - means.x - h[i] * means.y);
     STORE_ROW(dx, g)
-    STORE_OF_ROW(dgain, sums.y)
+    STORE_ONE(dgain, r, sums.y)
   }
 }

@@ -53,7 +53,7 @@ void main() {
       }
       float top = cluster_max(peak);
       float factor = 1.0 / cluster_sum(sum * exp(peak - top));
-      for (uint i = 0; i < VECTORS; i++) STORE_VECTOR(y, i, exp(SCORES(i) - top) * factor)
+      for (uint i = 0; i < VECTORS; i++) STORE_VECTOR(y, r, i, exp(SCORES(i) - top) * factor)
       return;
     }
 #endif

@@ -30,7 +30,7 @@ void main() {
     if (!HELD) {
       for (uint i = 0; i < VECTORS; i++) sum += ROW4(y, start, i) * ROW4(dy, start, i);
       float along = cluster_sum(dot(sum, vec4(1.0)));
-      for (uint i = 0; i < VECTORS; i++) STORE_VECTOR(dx, i, ROW4(y, start, i) * (scale * (ROW4(dy, start, i) - along)))
+      for (uint i = 0; i < VECTORS; i++) STORE_VECTOR(dx, r, i, ROW4(y, start, i) * (scale * (ROW4(dy, start, i) - along)))
       return;
     }
 #endif

@@ -1,24 +1,28 @@
 #version 450
-// y[b, c] = x[b, 0, c], INNER = T C elements of x per sample, count of y in all.
+// y[b] = x[b, 0]; rows of C columns: x [B, T, C], y [B, C].
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-#include "linear.glsl"
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const uint C = 64;
+layout(constant_id = 2) const uint T = 1;
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "span.glsl"
+#include "store4.glsl"
+#include "row.glsl"
 layout(local_size_x = 64) in;
-layout(constant_id = 0) const uint C = 64;
-layout(constant_id = 1) const uint INNER = 64;
-
 layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
-layout(binding = 1) writeonly buffer Y { vec4 y[]; };
-layout(push_constant) uniform Push { uint count; };
-
-vec4 x4(uint i) {
-  if (C % 4 == 0) return texelFetch(x, int(i / (C / 4) * (INNER / 4) + i % (C / 4)));
-  uvec4 e = min(4 * i + uvec4(0, 1, 2, 3), uvec4(count - 1));
-  e = e / C * INNER + e % C;
-  return vec4(
-      texelFetch(x, int(e.x)).x, texelFetch(x, int(e.y)).x, texelFetch(x, int(e.z)).x, texelFetch(x, int(e.w)).x);
-}
+layout(binding = 1) writeonly buffer Y { Span y[]; };
+layout(push_constant) uniform Push {
+  uint rows;  // of y
+  IDENTITY
+  ADDRESS(x)
+};
 
 void main() {
-  uint i = linear_index();
-  if (4 * i < count) y[i] = x4(i);
+  EACH_ROW(r, rows) {
+    vec4 v[VECTORS];
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] = ROW4(x, r * T * C, i);
+    STORE_ROW(y, v)
+  }
 }

@@ -27,6 +27,6 @@ void main() {
     float factor = inversesqrt(cluster_sum(dot(sum, vec4(1.0))));
     [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] *= factor;
     STORE_ROW(y, v)
-    STORE_OF_ROW(inverse, factor)
+    STORE_ONE(inverse, r, factor)
   }
 }

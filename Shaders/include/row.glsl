@@ -1,10 +1,14 @@
 // Rows of C elements, each held by a cluster of lanes in VECTORS vectors a lane.
 //
-// EACH_ROW(r, rows) { ... } computes the rows r of 0 ..< rows; in it ROW4(x, start, i) is vector i of the row of x that starts at element
-// `start`, zeros past its end, STORE_ROW(buffer, v) stores `v`, by vectors, as row r, and STORE_OF_ROW(buffer, x) the number x, which all
-// lanes have. In the narrow form a cluster has one row, and lane l of it every CLUSTER-th vector. In the wide form it is the subgroup,
-// has TOGETHER rows, one after another, and reads and stores whole vectors (lane_loads.glsl); there `start` is made of r and push
-// constants. The last rows are computed twice where rows are no multiple of TOGETHER, of which there are as many or more. Of rows of an odd
+// EACH_ROW(r, rows) { ... } computes the rows r of 0 ..< rows. In it
+//   ROW4(x, start, i)              is vector i of the row of x that starts at element `start`, zeros past its end,
+//   STORE_ROW(buffer, v)           stores `v`, by vectors, as row r,
+//   STORE_ROW_AT(buffer, row, v)   as another; of rows of whole spans (`RowClusters`),
+//   ONE(x, i), ONE_UINT(x, i)      are element i of x, the same for all lanes,
+//   STORE_ONE(buffer, i, value)    stores a number that all lanes have.
+// In the narrow form a cluster has one row, and lane l of it every CLUSTER-th vector. In the wide form it is the subgroup, has TOGETHER
+// rows, one after another, and reads and stores whole vectors (lane_loads.glsl); there places are made of r, constants, push constants and
+// ONE_UINT. The last rows are computed twice where rows are no multiple of TOGETHER, of which there are as many or more. Of rows of an odd
 // C there is an even number, and so is TOGETHER.
 //
 // Include after cluster.glsl, fetch4.glsl, span.glsl, store4.glsl and the constants C and CLUSTER.
@@ -21,10 +25,14 @@ uvec4 columns(uint i) { return (4 * i + uvec4(0, 1, 2, 3)) * LANES + gl_Subgroup
   float before_;  /* the last element of the row before, where it shares a word with the first of this one */ \
   [[unroll]] for (uint turn_ = 0, r = known_; turn_ < TOGETHER; turn_++, r++)
 #define ROW4(x, start, i) held4(x##_address, (start) + 4 * LANES * (i), C - 4 * LANES * (i))
+#define ONE(x, i) Floats(packUint2x32(x##_address) + 4 * uint64_t(i)).at[0]
+#define ONE_UINT(x, i) known_uniform(floatBitsToUint(ONE(x, i)))
+#define STORE_ONE(buffer, i, value) buffer[i] = value;
+#define STORE_ROW_AT(buffer, row, v) STORE_HELD(buffer, (row) * C >> 3, C / 8, v)
 // By spans, or, where rows do not begin with one, by words of two floats.
 #define STORE_ROW(buffer, v) \
   if (C % 8 == 0) { \
-    STORE_HELD(buffer, (known_ + turn_) * C >> 3, C / 8, v) \
+    STORE_ROW_AT(buffer, known_ + turn_, v) \
   } else { \
     uint shared_ = C * turn_ & 1; \
     if (shared_ == 1) STORE_WORD(buffer, 0, before_, HELD_AT(v, 0)) \
@@ -36,19 +44,21 @@ uvec4 columns(uint i) { return (4 * i + uvec4(0, 1, 2, 3)) * LANES + gl_Subgroup
   uint place_ = (known_ * C >> 1) + (turn_ * C >> 1) + (i); \
   buffer[place_ >> 2][place_ & 3] = packUint2x32(floatBitsToUint(vec2(a, b))); \
 }
-#define STORE_OF_ROW(buffer, x) buffer[known_ + turn_] = x;
 #else
 uvec4 columns(uint i) { return 4 * (i * CLUSTER + cluster_lane()) + uvec4(0, 1, 2, 3); }
 #define EACH_ROW(r, rows) \
   uint place_ = linear_cluster(), r = min(place_, (rows) - 1); \
   bool stores_ = place_ < (rows);
 #define ROW4(x, start, i) row4(x, start, i)
-#define STORE_VECTOR(buffer, i, value) { \
+#define ONE(source, i) texelFetch(source, int(i)).x
+#define ONE_UINT(source, i) ONE(source, i)
+#define STORE_ONE(buffer, i, value) if (stores_ && cluster_lane() == 0) buffer[i] = value;
+#define STORE_VECTOR(buffer, row, i, value) { \
   vec4 value_ = value; \
-  if (stores_ && columns(i).x < C) STORE4(buffer, r * C, columns(i).x, C, value_) \
+  if (stores_ && columns(i).x < C) STORE4(buffer, (row) * C, columns(i).x, C, value_) \
 }
-#define STORE_ROW(buffer, v) [[unroll]] for (uint i_ = 0; i_ < VECTORS; i_++) STORE_VECTOR(buffer, i_, (v)[i_])
-#define STORE_OF_ROW(buffer, x) if (stores_ && cluster_lane() == 0) buffer[r] = x;
+#define STORE_ROW_AT(buffer, row, v) [[unroll]] for (uint i_ = 0; i_ < VECTORS; i_++) STORE_VECTOR(buffer, row, i_, (v)[i_])
+#define STORE_ROW(buffer, v) STORE_ROW_AT(buffer, place_, v)
 #endif
 
 // `value` where vector i is inside the row, else 0. Costs nothing where rows are whole multiples of the cluster.

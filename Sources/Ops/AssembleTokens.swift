@@ -15,12 +15,13 @@ package struct AssembleTokens: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let (count, columns) = (site.outputs[0].count, site.outputs[0].shape.last)
+    let rows = RowClusters(site.outputs[0].shape, site.traits)
     return Launch([
       Dispatch(
-        AssembleTokensKernel.self, constants: .init(C: UInt32(columns), INNER: UInt32(site.inputs[2].count)),
-        push: .init(count: UInt32(count)), (0..<3).map { .input($0).texels(rowsOf: columns) } + [.output(0)],
-        groups: .linear((count + 3) / 4, perGroup: 64))
+        AssembleTokensKernel.self,
+        constants: .init(CLUSTER: rows.cluster, C: rows.columns, T: UInt32(site.outputs[0].shape[1])),
+        push: .init(rows: rows.count), (0..<3).map { .input($0).texels(rowsOf: Int(rows.columns)) } + [.output(0)],
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 
@@ -48,7 +49,8 @@ package struct AssembleTokens: Op {
     return [y]
   }
 
-  package static let cases = [[1, 1, 1], [2, 3, 7], [3, 16, 8], [5, 4, 13]].map { (extents: [Int]) in
+  package static let cases = [[1, 1, 1], [2, 3, 7], [3, 16, 8], [5, 4, 13], [2, 5, 136], [2, 3, 197]].map {
+    (extents: [Int]) in
     OpCase(
       "\(Shape(extents))", AssembleTokens(),
       [.init(Shape(extents)), .init([1, 1, extents[2]]), .init([1, extents[1] + 1, extents[2]])])
@@ -71,12 +73,13 @@ package struct DropFirstToken: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let (shape, count) = (site.outputs[0].shape, site.outputs[0].count)
+    let rows = RowClusters(site.outputs[0].shape, site.traits)
     return Launch([
       Dispatch(
-        DropFirstTokenKernel.self, constants: .init(C: UInt32(shape[2]), INNER: UInt32(shape[1] * shape[2])),
-        push: .init(count: UInt32(count)), [.input(0).texels(rowsOf: shape[2]), .output(0)],
-        groups: .linear((count + 3) / 4, perGroup: 64))
+        DropFirstTokenKernel.self,
+        constants: .init(CLUSTER: rows.cluster, C: rows.columns, T: UInt32(site.outputs[0].shape[1])),
+        push: .init(rows: rows.count), [.input(0).texels(rowsOf: Int(rows.columns)), .output(0)],
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 
@@ -87,7 +90,8 @@ package struct DropFirstToken: Op {
     return [HostTensor([shape[0], shape[1] - 1, columns], kept)]
   }
 
-  package static let cases = [[1, 2, 1], [2, 3, 7], [3, 17, 8], [5, 4, 13]].map { (extents: [Int]) in
+  package static let cases = [[1, 2, 1], [2, 3, 7], [3, 17, 8], [5, 4, 13], [2, 5, 136], [2, 4, 197]].map {
+    (extents: [Int]) in
     OpCase("\(Shape(extents))", DropFirstToken(), [.init(Shape(extents))], checksGradient: false)
   }
 }

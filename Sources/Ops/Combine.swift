@@ -74,22 +74,20 @@ package struct Combine: Op {
 func combineLaunch(
   _ site: LaunchSite, tokens: Int, slots: Operand, scores: Operand?, residual: Operand?
 ) -> Launch {
-  let (rows, c) = (site.inputs[0].shape.rows, site.outputs[0].shape.last)
-  let columns = c % 4 == 0 ? c / 4 : c
-  // Two columns in a lane share the look-up of slot and score, a quarter of the time on a CPU driver (docs/routing.md).
-  let vectors = site.traits.isSoftware && columns % 2 == 0 ? 2 : 1
-  let lanes = tokens * columns / vectors
+  let c = site.outputs[0].shape.last
+  let lanes = RowClusters(site.outputs[0].shape, site.traits)
   return Launch([
     Dispatch(
       CombineKernel.self,
       constants: .init(
-        K: UInt32(rows / tokens), COLUMNS: UInt32(columns), ALIGNED: c % 4 == 0, WEIGHTED: scores != nil,
-        RESIDUAL: residual != nil, VECTORS: UInt32(vectors)),
-      push: .init(count: UInt32(lanes)),
+        CLUSTER: lanes.cluster, C: lanes.columns, K: UInt32(site.inputs[0].shape.rows / tokens),
+        WEIGHTED: scores != nil,
+        RESIDUAL: residual != nil),
+      push: .init(tokens: lanes.count),
       [
         .input(0).texels(rowsOf: c), slots.texels(.r32ui), scores?.texels(.r32f) ?? .unused,
         residual?.texels(rowsOf: c) ?? .unused, .output(0),
-      ], groups: .linear(lanes, perGroup: 64))
+      ], groups: lanes.groups, lanes: lanes.lanes)
   ])
 }
 

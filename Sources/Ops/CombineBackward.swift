@@ -17,18 +17,16 @@ package struct CombineBackward: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let (tokens, k, c) = (site.inputs[1].shape.rows, site.inputs[1].shape.last, site.inputs[0].shape.last)
-    let cluster = site.traits.cluster
+    let (k, c) = (site.inputs[1].shape.last, site.inputs[0].shape.last)
+    let tokens = RowClusters(site.inputs[3].shape, site.traits, inAnyOrder: true)
     return Launch([
       Dispatch(
         CombineBackwardKernel.self,
-        constants: .init(
-          CLUSTER: UInt32(cluster), K: UInt32(k), COLUMNS: UInt32(c % 4 == 0 ? c / 4 : c), ALIGNED: c % 4 == 0),
-        push: .init(tokens: UInt32(tokens)),
+        constants: .init(CLUSTER: tokens.cluster, C: tokens.columns, K: UInt32(k)), push: .init(tokens: tokens.count),
         [
           .input(0).texels(rowsOf: c), .input(1).texels(.r32f), .input(2).texels(.r32ui), .input(3).texels(rowsOf: c),
           .output(0), .output(1),
-        ], groups: .linear(tokens * cluster, perGroup: 64))
+        ], groups: tokens.groups, lanes: tokens.lanes)
     ])
   }
 

@@ -217,13 +217,16 @@ struct RowClusters {
   /// Whether a lane can hold its part of a row in registers. Unrolled code has its limits.
   var areHeld: Bool { columns <= 64 * cluster }
 
-  init(_ shape: Shape, _ traits: DeviceTraits) {
+  /// - Parameter inAnyOrder: whether the kernel stores rows in another order than it computes them.
+  init(_ shape: Shape, _ traits: DeviceTraits, inAnyOrder: Bool = false) {
     count = UInt32(shape.rows)
     columns = UInt32(shape.last)
     let pair = 1 + shape.last % 2  // PAIR
     let together = max(1, 512 / (pair * shape.last)) * pair  // TOGETHER
     // A subgroup takes several short rows, one after another.
-    if traits.storesWide, 8...2048 ~= shape.last, shape.rows % pair == 0, shape.rows >= together {
+    if traits.storesWide, 8...2048 ~= shape.last, shape.rows % pair == 0, shape.rows >= together,
+      shape.last % 8 == 0 || !inAnyOrder
+    {
       cluster = UInt32(traits.subgroupSize)
       groups = .linear((shape.rows + together - 1) / together * traits.subgroupSize, perGroup: 64)
       lanes = traits.subgroupSize

@@ -13,12 +13,13 @@ package struct TakeToken: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let (shape, count) = (site.inputs[0].shape, site.outputs[0].count)
+    let rows = RowClusters(site.outputs[0].shape, site.traits)
     return Launch([
       Dispatch(
-        TakeTokenKernel.self, constants: .init(C: UInt32(shape[2]), INNER: UInt32(shape[1] * shape[2])),
-        push: .init(count: UInt32(count)), [.input(0).texels(rowsOf: shape[2]), .output(0)],
-        groups: .linear((count + 3) / 4, perGroup: 64))
+        TakeTokenKernel.self,
+        constants: .init(CLUSTER: rows.cluster, C: rows.columns, T: UInt32(site.inputs[0].shape[1])),
+        push: .init(rows: rows.count), [.input(0).texels(rowsOf: Int(rows.columns)), .output(0)],
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 
@@ -34,7 +35,7 @@ package struct TakeToken: Op {
     return [HostTensor(keepsAxis ? [shape[0], 1, shape[2]] : [shape[0], shape[2]], first)]
   }
 
-  package static let cases = [[1, 1, 1], [2, 3, 7], [3, 17, 8], [5, 4, 13]].enumerated().map {
+  package static let cases = [[1, 1, 1], [2, 3, 7], [3, 17, 8], [5, 4, 13], [4, 3, 136], [2, 3, 197]].enumerated().map {
     (index: Int, extents: [Int]) in
     OpCase("\(Shape(extents))", TakeToken(keepsAxis: index % 2 == 1), [.init(Shape(extents))])
   }
@@ -54,12 +55,12 @@ package struct PlaceToken: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let (shape, count) = (site.outputs[0].shape, site.outputs[0].count)
+    let rows = RowClusters(site.outputs[0].shape, site.traits)
     return Launch([
       Dispatch(
-        PlaceTokenKernel.self, constants: .init(C: UInt32(shape[2]), INNER: UInt32(shape[1] * shape[2])),
-        push: .init(count: UInt32(count)), [.input(0).texels(rowsOf: shape[2]), .output(0)],
-        groups: .linear((count + 3) / 4, perGroup: 64))
+        PlaceTokenKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns, T: UInt32(tokens)),
+        push: .init(rows: rows.count), [.input(0).texels(rowsOf: Int(rows.columns)), .output(0)],
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 
@@ -70,7 +71,9 @@ package struct PlaceToken: Op {
     return [y]
   }
 
-  package static let cases = [([1, 1], 1), ([2, 7], 3), ([3, 1, 8], 17), ([5, 13], 4)].map {
+  package static let cases = [
+    ([1, 1], 1), ([2, 7], 3), ([3, 1, 8], 17), ([5, 13], 4), ([4, 136], 3), ([2, 197], 3),
+  ].map {
     (extents: [Int], tokens: Int) in
     OpCase("\(Shape(extents))", PlaceToken(tokens: tokens), [.init(Shape(extents))], checksGradient: false)
   }

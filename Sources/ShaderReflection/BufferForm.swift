@@ -97,9 +97,9 @@ private struct BufferForm {
 
   private mutating func replace(_ variable: UInt32, _ scalar: UInt32, _ count: Int) {
     let storageBuffer = SPIRV.StorageClass.storageBuffer.rawValue
+    // A buffer that is never read may have none.
     let vector = module.declarations.first { $0.code == .typeVector && $0.operands[1...] == [scalar, 4] }
-    guard let vector else { preconditionFailure("a texel buffer, and no vector of four") }
-    let element = count == 4 ? vector.operands[0] : scalar
+    let element = count == 4 ? vector?.operands[0] ?? module.declare(.typeVector, [scalar, 4]) : scalar
     let array = module.declare(.typeRuntimeArray, [element])
     let block = module.declare(.typeStruct, [array])
     let pointer = module.declare(.typePointer, [storageBuffer, element])
