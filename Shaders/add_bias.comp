@@ -1,25 +1,28 @@
 #version 450
-// y[r, c] = x[r, c] + bias[c] over count elements; the view of bias is R32 unless C % 4 = 0.
+// y[r, c] = x[r, c] + bias[c]: a cluster per row of C columns.
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-#include "elementwise.glsl"
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const uint C = 64;
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "span.glsl"
+#include "store4.glsl"
+#include "row.glsl"
 layout(local_size_x = 64) in;
-layout(constant_id = 0) const uint C = 64;
-
-layout(binding = 0) uniform textureBuffer x;
+layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
 layout(binding = 1) uniform textureBuffer bias;
 layout(binding = 2) writeonly buffer Y { Span y[]; };
-layout(push_constant) uniform Push { uint count4; IDENTITY };
-
-vec4 bias4(uint i) {
-  if (C % 4 == 0) return texelFetch(bias, int(i % (C / 4)));
-  uvec4 c = (4 * i + uvec4(0, 1, 2, 3)) % C;
-  return vec4(
-      texelFetch(bias, int(c.x)).x, texelFetch(bias, int(c.y)).x, texelFetch(bias, int(c.z)).x,
-      texelFetch(bias, int(c.w)).x);
-}
-
-vec4 value(uint i) { return texelFetch(x, int(i)) + bias4(i); }
+layout(push_constant) uniform Push {
+  uint rows;
+  IDENTITY
+  ADDRESS(x) ADDRESS(bias)
+};
 
 void main() {
-  EACH_SPAN(i, count4 / SPAN) STORE(y, i, SPAN_OF(value, i))
+  EACH_ROW(r, rows) {
+    vec4 v[VECTORS];
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) v[i] = ROW4(x, r * C, i) + ROW4(bias, 0, i);
+    STORE_ROW(y, v)
+  }
 }

@@ -1,30 +1,34 @@
 #version 450
-// y[i] = x[i] scale[i % N] (+ residual[i]), count4 vectors of four; the view of scale is R32 unless N % 4 = 0.
+// y[r, c] = x[r, c] scale[r % turn, c] (+ residual[r, c]): a cluster per row of C columns.
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-#include "elementwise.glsl"
+layout(constant_id = 0) const uint CLUSTER = 8;
+layout(constant_id = 1) const uint C = 64;
+layout(constant_id = 2) const bool RESIDUAL = false;
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "span.glsl"
+#include "store4.glsl"
+#include "row.glsl"
 layout(local_size_x = 64) in;
-layout(constant_id = 0) const uint N = 64;
-layout(constant_id = 1) const bool RESIDUAL = false;
-
-layout(binding = 0) uniform textureBuffer x;
+layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
 layout(binding = 1) uniform textureBuffer scale;
 layout(binding = 2) uniform textureBuffer residual;
 layout(binding = 3) writeonly buffer Y { Span y[]; };
-layout(push_constant) uniform Push { uint count4; IDENTITY };
-
-vec4 scale4(uint i) {
-  if (N % 4 == 0) return texelFetch(scale, int(i % (N / 4)));
-  uvec4 c = (4 * i + uvec4(0, 1, 2, 3)) % N;
-  return vec4(
-      texelFetch(scale, int(c.x)).x, texelFetch(scale, int(c.y)).x, texelFetch(scale, int(c.z)).x,
-      texelFetch(scale, int(c.w)).x);
-}
-
-vec4 value(uint i) {
-  vec4 scaled = texelFetch(x, int(i)) * scale4(i);
-  return RESIDUAL ? scaled + texelFetch(residual, int(i)) : scaled;
-}
+layout(push_constant) uniform Push {
+  uint rows;
+  uint turn;  // rows of scale
+  IDENTITY
+  ADDRESS(x) ADDRESS(scale) ADDRESS(residual)
+};
 
 void main() {
-  EACH_SPAN(i, count4 / SPAN) STORE(y, i, SPAN_OF(value, i))
+  EACH_ROW(r, rows) {
+    vec4 v[VECTORS];
+    [[unroll]] for (uint i = 0; i < VECTORS; i++) {
+      v[i] = ROW4(x, r * C, i) * ROW4(scale, r % turn * C, i);
+      if (RESIDUAL) v[i] += ROW4(residual, r * C, i);
+    }
+    STORE_ROW(y, v)
+  }
 }

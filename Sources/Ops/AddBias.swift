@@ -13,13 +13,13 @@ package struct AddBias: TokenWise {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let vectors = (site.outputs[0].count + 3) / 4
     let columns = site.inputs[0].shape.last
+    let rows = RowClusters(site.inputs[0].shape, site.traits)
     return Launch([
       Dispatch(
-        AddBiasKernel.self, constants: .init(C: UInt32(columns)), push: .init(count4: UInt32(vectors)),
-        [.input(0).texels(.rgba32f), .input(1).texels(rowsOf: columns), .output(0)],
-        vectors: vectors, site.traits)
+        AddBiasKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns), push: .init(rows: rows.count),
+        [.input(0).texels(rowsOf: columns), .input(1).texels(rowsOf: columns), .output(0)],
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 

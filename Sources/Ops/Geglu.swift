@@ -15,11 +15,11 @@ package struct Geglu: Op {
 
   package func launch(_ site: LaunchSite) -> Launch {
     let shape = site.outputs[0].shape
+    let rows = RowClusters(shape, site.traits)
     return Launch([
       Dispatch(
-        GegluKernel.self, constants: .init(F: UInt32(shape.last)), push: .init(rows: UInt32(shape.rows)),
-        [.input(0).texels(rowsOf: shape.last), .output(0)],
-        vectors: shape.rows * ((shape.last + 3) / 4), fitsWide: shape.last % 8 == 0, site.traits)
+        GegluKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns), push: .init(rows: rows.count),
+        [.input(0).texels(rowsOf: shape.last), .output(0)], groups: rows.groups, lanes: rows.lanes)
     ])
   }
 
@@ -39,7 +39,7 @@ package struct Geglu: Op {
     return [y]
   }
 
-  package static let cases = [[1, 2], [3, 14], [2, 5, 64], [7, 258], [5, 112]].map { (extents: [Int]) in
+  package static let cases = [[1, 2], [3, 14], [2, 5, 64], [7, 258], [5, 112], [6, 258], [4, 272]].map { (extents: [Int]) in
     OpCase("\(Shape(extents))", Geglu(), [.init(Shape(extents), .f32, .normal(2))])
   }
 }
@@ -55,13 +55,13 @@ package struct GegluBackward: Op {
 
   package func launch(_ site: LaunchSite) -> Launch {
     let shape = site.inputs[1].shape
+    let rows = RowClusters(shape, site.traits, inAnyOrder: true)
     return Launch([
       Dispatch(
-        GegluBackwardKernel.self, constants: .init(F: UInt32(shape.last)), push: .init(rows: UInt32(shape.rows)),
+        GegluBackwardKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns),
+        push: .init(rows: rows.count),
         [.input(0).texels(rowsOf: shape.last), .input(1).texels(rowsOf: shape.last), .output(0)],
-        vectors: shape.rows * ((shape.last + 3) / 4),
-        // What a subgroup stores lies within a row.
-        fitsWide: shape.last % (8 * Dispatch.wideShare) == 0, site.traits)
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 

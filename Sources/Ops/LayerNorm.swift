@@ -224,7 +224,7 @@ struct RowClusters {
     let pair = 1 + shape.last % 2  // PAIR
     let together = max(1, 512 / (pair * shape.last)) * pair  // TOGETHER
     // A subgroup takes several short rows, one after another.
-    if traits.storesWide, 8...2048 ~= shape.last, shape.rows % pair == 0, shape.rows >= together,
+    if traits.storesWide, 8...4096 ~= shape.last, shape.rows % pair == 0, shape.rows >= together,
       shape.last % 8 == 0 || !inAnyOrder
     {
       cluster = UInt32(traits.subgroupSize)

@@ -20,17 +20,17 @@ package struct ScaleColumns: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let columns = site.inputs[1].count
-    let vectors = (site.outputs[0].count + 3) / 4
+    let columns = site.inputs[0].shape.last
+    let rows = RowClusters(site.inputs[0].shape, site.traits)
     return Launch([
       Dispatch(
-        ScaleColumnsKernel.self, constants: .init(N: UInt32(columns), RESIDUAL: addsResidual),
-        push: .init(count4: UInt32(vectors)),
+        ScaleColumnsKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns, RESIDUAL: addsResidual),
+        push: .init(rows: rows.count, turn: UInt32(site.inputs[1].shape.rows)),
         [
-          .input(0).texels(.rgba32f), .input(1).texels(rowsOf: columns),
-          addsResidual ? .input(2).texels(.rgba32f) : .unused, .output(0),
+          .input(0).texels(rowsOf: columns), .input(1).texels(rowsOf: columns),
+          addsResidual ? .input(2).texels(rowsOf: columns) : .unused, .output(0),
         ],
-        vectors: vectors, site.traits)
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 

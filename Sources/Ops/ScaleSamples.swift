@@ -19,16 +19,20 @@ package struct ScaleSamples: TokenWise {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let count = site.outputs[0].count
+    let x = site.inputs[0].shape
+    let columns = x.rank == 1 ? 1 : x.last
+    let rows = RowClusters([x.count / columns, columns], site.traits)
     return Launch([
       Dispatch(
-        ScaleSamplesKernel.self, constants: .init(INNER: UInt32(count / site.inputs[1].count), RESIDUAL: addsResidual),
-        push: .init(count: UInt32(count)),
+        ScaleSamplesKernel.self,
+        constants: .init(
+          CLUSTER: rows.cluster, C: rows.columns, EXTENT: rows.count / UInt32(x[0]), RESIDUAL: addsResidual),
+        push: .init(rows: rows.count),
         [
-          .input(0).texels(.rgba32f), .input(1).texels(.r32f),
-          addsResidual ? .input(2).texels(.rgba32f) : .unused, .output(0),
+          .input(0).texels(rowsOf: columns), .input(1).texels(.r32f),
+          addsResidual ? .input(2).texels(rowsOf: columns) : .unused, .output(0),
         ],
-        vectors: (count + 3) / 4, site.traits)
+        groups: rows.groups, lanes: rows.lanes)
     ])
   }
 

@@ -127,7 +127,7 @@ package struct SoftmaxBackward: Op {
 
   /// Rows that begin at a vector, a word of two floats, or neither; fewer vectors than lanes; rows too long to hold.
   static let shapes: [Shape] = [
-    [1, 1], [5, 2], [3, 7], [4, 8], [7, 197], [2, 17, 64], [5, 129], [3, 700], [2, 1023], [2, 2050],
+    [1, 1], [5, 2], [3, 7], [4, 8], [7, 197], [2, 17, 64], [5, 129], [3, 700], [3, 1023],
     // As many as a subgroup takes together.
     [60, 9], [33, 18], [10, 197], [6, 129], [4, 1023], [3, 1026],
   ]
