@@ -39,7 +39,8 @@ package struct Geglu: Op {
     return [y]
   }
 
-  package static let cases = [[1, 2], [3, 14], [2, 5, 64], [7, 258], [5, 112], [6, 258], [4, 272]].map { (extents: [Int]) in
+  package static let cases = [[1, 2], [3, 14], [2, 5, 64], [7, 258], [5, 112], [6, 258], [4, 272]].map {
+    (extents: [Int]) in
     OpCase("\(Shape(extents))", Geglu(), [.init(Shape(extents), .f32, .normal(2))])
   }
 }
