@@ -8,10 +8,6 @@ layout(constant_id = 1) const uint C = 64;
 layout(constant_id = 2) const uint K = 2;
 layout(constant_id = 3) const bool WEIGHTED = true;
 layout(constant_id = 4) const bool RESIDUAL = false;
-#include "cluster.glsl"
-#include "fetch4.glsl"
-#include "span.glsl"
-#include "store4.glsl"
 #include "row.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer rows;  // rows and residual: R32 unless C % 4 = 0
@@ -32,7 +28,7 @@ void main() {
     [[unroll]] for (uint k = 0; k < K; k++) {
       uint start = min(ONE_UINT(slots, t * K + k), tokens * K - 1) * C;  // of nonsense nothing outside of rows is read
       float score = WEIGHTED ? ONE(scores, t * K + k) : 1.0;
-      [[unroll]] for (uint i = 0; i < VECTORS; i++) sum[i] += WEIGHTED ? score * ROW4(rows, start, i) : ROW4(rows, start, i);
+      [[unroll]] for (uint i = 0; i < VECTORS; i++) sum[i] += score * ROW4(rows, start, i);
     }
     if (RESIDUAL) {
       [[unroll]] for (uint i = 0; i < VECTORS; i++) sum[i] += ROW4(residual, t * C, i);

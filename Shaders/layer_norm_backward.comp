@@ -6,10 +6,6 @@
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
 layout(constant_id = 2) const bool RESIDUAL = false;
-#include "cluster.glsl"
-#include "fetch4.glsl"
-#include "span.glsl"
-#include "store4.glsl"
 #include "row.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0; mean and rstd always

@@ -5,10 +5,6 @@
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
-#include "cluster.glsl"
-#include "fetch4.glsl"
-#include "span.glsl"
-#include "store4.glsl"
 #include "row.glsl"
 #include "standardized.glsl"
 layout(local_size_x = 64) in;

@@ -8,10 +8,6 @@ layout(constant_id = 1) const uint C = 64;
 layout(constant_id = 2) const bool BIAS = false;
 layout(constant_id = 3) const bool SHARED = false;
 layout(constant_id = 4) const bool HELD = true;  // rows are read once and held in registers
-#include "cluster.glsl"
-#include "fetch4.glsl"
-#include "span.glsl"
-#include "store4.glsl"
 #include "row.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0

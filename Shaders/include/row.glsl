@@ -11,7 +11,12 @@
 // ONE_UINT. The last rows are computed twice where rows are no multiple of TOGETHER, of which there are as many or more. Of rows of an odd
 // C there is an even number, and so is TOGETHER.
 //
-// Include after cluster.glsl, fetch4.glsl, span.glsl, store4.glsl and the constants C and CLUSTER.
+// Include after the constants C and CLUSTER.
+#include "cluster.glsl"
+#include "fetch4.glsl"
+#include "span.glsl"
+#include "store4.glsl"
+
 const uint VECTORS = (C + 4 * CLUSTER - 1) / (4 * CLUSTER);
 
 #ifdef WIDE
