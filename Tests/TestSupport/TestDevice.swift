@@ -1,12 +1,24 @@
 import Foundation
 import GPU
+import Synchronization
 import Testing
 
 /// The device that tests run on, opened with validation; any validation message fails the test that caused it.
 ///
 /// `GRAFT_DEVICE` chooses it (an index or part of a name); `GRAFT_VALIDATION=0` does without the validation layer.
 package enum TestDevice {
-  package static let shared: Result<Device, VulkanError> = Result { () throws(VulkanError) in try open() }
+  /// One of two, and on a thread always the same: a software driver compiles all kernels of a device on one core.
+  package static var shared: Result<Device, VulkanError> {
+    let key = "graft device"
+    let thread = Thread.current.threadDictionary
+    let turn = thread[key] as? Int ?? turns.add(1, ordering: .relaxed).oldValue
+    thread[key] = turn
+    return turn % 2 == 0 ? even : odd
+  }
+
+  private static let turns = Atomic(0)
+  private static let even = Result { () throws(VulkanError) in try open() }
+  private static let odd = Result { () throws(VulkanError) in try open() }
 
   /// A device of its own, for a test that counts calls.
   package static func open() throws(VulkanError) -> Device {
