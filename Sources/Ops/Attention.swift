@@ -22,7 +22,8 @@ package struct Attention: Op {
   package func launch(_ site: LaunchSite) -> Launch { variants(site)[0].launch }
 
   package func variants(_ site: LaunchSite) -> [Variant] {
-    AttentionTiling.candidates(.forward, qkv: site.inputs[0].shape, heads: heads, site.traits).map { tiling in
+    let qkv = site.inputs[0].shape
+    let tiled = AttentionTiling.candidates(.forward, qkv: qkv, heads: heads, site.traits).map { tiling in
       Variant(
         tiling.family.rawValue,
         Launch([
@@ -36,6 +37,7 @@ package struct Attention: Op {
             [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: tiling.groups, lanes: tiling.lanes)
         ]))
     }
+    return ShortAttention(qkv: qkv, heads: heads, site.traits)?.joining(tiled, \.forward) ?? tiled
   }
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {

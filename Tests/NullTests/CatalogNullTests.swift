@@ -8,7 +8,7 @@ import Testing
 struct CatalogNullTests {
   /// Devices that launches differ on: lavapipe, SwiftShader, NVIDIA, AMD, and one without shuffles.
   static let traits = [
-    DeviceTraits(subgroupSize: 8, isSoftware: true), DeviceTraits(subgroupSize: 4, isSoftware: true),
+    DeviceTraits(subgroupSize: 8, isSoftware: true), DeviceTraits(subgroupSize: 4, isSoftware: true, hasInt64: false),
     DeviceTraits(subgroupSize: 32, isSoftware: false), DeviceTraits(subgroupSize: 64, isSoftware: false),
     DeviceTraits(subgroupSize: 1, isSoftware: false),
   ]

@@ -1,0 +1,64 @@
+import GPU
+import Graph
+import Kernels
+
+/// Attention over few tokens as straight-line code, a token of one (b, h) a lane (`include/short_attention.glsl`).
+struct ShortAttention {
+  private let layout: AttentionLayout
+  /// Set for the kernels' wide form, see `Dispatch`.
+  private let lanes: Int?
+
+  /// Nil for hardware, and where the code of all pairs of tokens would be long.
+  init?(qkv: Shape, heads: Int, _ traits: DeviceTraits) {
+    layout = AttentionLayout(qkv: qkv, heads: heads)
+    lanes = traits.storesWide ? traits.subgroupSize : nil
+    guard traits.isSoftware, layout.headDimension % 8 == 0, layout.tokens * layout.headDimension <= 768 else {
+      return nil
+    }
+  }
+
+  /// `variants`, with that of `dispatches` where it belongs: first in the wide form, where numbers that all lanes need are read once, by
+  /// address; else last.
+  func joining(_ variants: [Variant], _ dispatches: KeyPath<Self, [Dispatch]>, scratch: [TensorType] = []) -> [Variant]
+  {
+    let straight = [Variant("straight", Launch(scratch: scratch, self[keyPath: dispatches]))]
+    return lanes == nil ? variants + straight : straight + variants
+  }
+
+  /// See `Attention`.
+  var forward: [Dispatch] {
+    [
+      Dispatch(
+        ShortAttentionKernel.self, constants: .init(T: tokens, H: heads, D: dimension),
+        push: .init(pairs: pairs, scale: Float(layout.scale)),
+        [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: groups, lanes: lanes)
+    ]
+  }
+
+  /// See `AttentionBackward`.
+  var backward: [Dispatch] {
+    [
+      Dispatch(
+        ShortAttentionQueriesKernel.self, constants: .init(T: tokens, H: heads, D: dimension),
+        push: .init(pairs: pairs, scale: Float(layout.scale)),
+        [
+          .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f), .input(2).texels(.r32f),
+          .output(0), .scratch(0),
+        ], groups: groups, lanes: lanes),
+      Dispatch(
+        ShortAttentionKeysKernel.self, constants: .init(T: tokens, H: heads, D: dimension),
+        push: .init(pairs: pairs, scale: Float(layout.scale)),
+        [.input(0).texels(.rgba32f), .input(3).texels(.rgba32f), .scratch(0).texels(.r32f), .output(0)],
+        groups: groups, lanes: lanes),
+    ]
+  }
+
+  private var tokens: Int32 { Int32(layout.tokens) }
+  private var heads: Int32 { Int32(layout.heads) }
+  private var dimension: Int32 { Int32(layout.headDimension) }
+  private var pairs: UInt32 { UInt32(layout.batch * layout.heads) }
+  private var groups: GroupCount {
+    let perPair = lanes.map { (layout.tokens + $0 - 1) / $0 * $0 } ?? layout.tokens
+    return .linear(layout.batch * layout.heads * perPair, perGroup: 64)
+  }
+}
