@@ -2,29 +2,53 @@
 // z[b, h, c] = sum over tokens j of weight[b, h, j] x[b, j, c]
 //   forward:   weight = softmax over j of s
 //   BACKWARD:  weight = the gradient of s
-// A cluster per CLUSTER vectors of a row of z; each lane finds the weight of one token of CLUSTER.
+// A cluster per CLUSTER vectors of a row of z; each lane finds the weight of one token of CLUSTER. In the wide form a subgroup has WIDTH
+// columns, the last of which move back to the end, and no loop: it reads by address.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const bool WHOLE_SUBGROUP = true;
 layout(constant_id = 2) const bool ALIGNED = true;  // C is a multiple of 4; else vectors have one element
 layout(constant_id = 3) const bool BACKWARD = false;
+layout(constant_id = 4) const uint T = 17;
+layout(constant_id = 5) const uint C = 64;
+#include "span.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer s;
 layout(binding = 2) uniform textureBuffer logsumexp;
 layout(binding = 3) uniform textureBuffer dp;
 layout(binding = 4) uniform textureBuffer delta;
-layout(binding = 5) writeonly buffer Z { vec4 z[]; };
+layout(binding = 5) writeonly buffer Z { Span z[]; };
 layout(push_constant) uniform Push {
   uint pairs;  // B H
   uint H;
-  uint T;
-  uint columns;  // vectors of a row
+  IDENTITY
+  ADDRESS(x)
 };
 #include "class_attention.glsl"
 
+#ifdef WIDE
+const uint WIDTH = C < 4 * LANES ? C : 4 * LANES;
+
 void main() {
+  const uint blocks = (C + WIDTH - 1) / WIDTH;
+  KNOWN_SUBGROUP(i, pairs * blocks)
+  uint pair = i / blocks, column = min(i % blocks * WIDTH, C - WIDTH);
+  float weight[GROUPS];
+  [[unroll]] for (uint g = 0; g < GROUPS; g++) {
+    int at = int(pair * T + token_of(g));
+    weight[g] = probability(at, int(pair));
+    if (BACKWARD) weight[g] = score_gradient(weight[g], at, int(pair));
+  }
+  uvec2 tokens = further(x_address, pair / H * T * C + column);
+  vec4 sum[1] = {vec4(0.0)};
+  [[unroll]] for (uint j = 0; j < T; j++) sum[0] += OF_TOKEN(weight, j) * held4(tokens, j * C, WIDTH);
+  STORE_HELD(z, (pair * C + column) >> 3, WIDTH / 8, sum)
+}
+#else
+void main() {
+  const uint columns = ALIGNED ? C / 4 : C;
   uint blocks = (columns + CLUSTER - 1) / CLUSTER;
   uint i = linear_cluster();
   int pair = int(min(i / blocks, pairs - 1));
@@ -49,3 +73,4 @@ void main() {
     else z[at / 4][at % 4] = sum.x;
   }
 }
+#endif

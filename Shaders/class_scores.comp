@@ -2,14 +2,18 @@
 // scores[b, h, j] = u[b, h, :] x[b, j, :], and over the tokens j of each (b, h)
 //   forward:   statistic = log sum exp scores[j]
 //   BACKWARD:  statistic = sum of exp(s[j] - logsumexp) scores[j]
-// A cluster per (b, h), its lanes every CLUSTER-th token, TOKENS of them at a time.
+// A cluster per (b, h), its lanes every CLUSTER-th token, TOKENS of them at a time. In the wide form it is the subgroup, and there is no
+// loop: it reads by address, and lanes hold columns until each has the sum of one token.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const bool ALIGNED = true;  // C is a multiple of 4; else vectors have one element
 layout(constant_id = 2) const bool BACKWARD = false;
 layout(constant_id = 3) const uint TOKENS = 2;
+layout(constant_id = 4) const uint T = 17;
+layout(constant_id = 5) const uint C = 64;
 #include "cluster.glsl"
+#include "span.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer u;
@@ -20,13 +24,65 @@ layout(binding = 5) writeonly buffer Statistic { float statistic[]; };
 layout(push_constant) uniform Push {
   uint pairs;  // B H
   uint H;
-  uint T;
-  uint columns;  // vectors of a row
+  IDENTITY
+  ADDRESS(x) ADDRESS(u)
 };
 
+#ifdef WIDE
+#include "class_tokens.glsl"
+const uint VECTORS = (C + 4 * LANES - 1) / (4 * LANES);
+vec4 part_of_row(uvec2 row, uint j, uint i) { return held4(row, j * C + 4 * LANES * i, C - 4 * LANES * i); }
+
+// Halves what is to be added up: lanes with bit `step` go on with the second half of the numbers, the others with the first.
+#define FOLD(x, step) \
+  if (LANES > step) \
+    [[unroll]] for (uint i_ = 0; i_ < step; i_++) { \
+      bool upper_ = (gl_SubgroupInvocationID & step) != 0; \
+      float keep_ = upper_ ? x[i_ + step] : x[i_], give_ = upper_ ? x[i_] : x[i_ + step]; \
+      x[i_] = keep_ + subgroupShuffleXor(give_, step); \
+    }
+
+void main() {
+  KNOWN_SUBGROUP(pair, pairs)
+  uvec2 tokens = further(x_address, pair / H * T * C), row = further(u_address, pair * C);
+  vec4 asked[VECTORS];
+  [[unroll]] for (uint i = 0; i < VECTORS; i++) asked[i] = part_of_row(row, 0, i);
+  float score[GROUPS];
+  [[unroll]] for (uint g = 0; g < GROUPS; g++) {
+    float sum[LANES];
+    [[unroll]] for (uint lane = 0; lane < LANES; lane++) {
+      vec4 products = vec4(0.0);
+      if (g * LANES + lane < T)
+        [[unroll]] for (uint i = 0; i < VECTORS; i++) products += asked[i] * part_of_row(tokens, g * LANES + lane, i);
+      sum[lane] = (products.x + products.y) + (products.z + products.w);
+    }
+    FOLD(sum, 16)
+    FOLD(sum, 8)
+    FOLD(sum, 4)
+    FOLD(sum, 2)
+    FOLD(sum, 1)
+    score[g] = sum[0];
+  }
+  float normalizer = BACKWARD ? texelFetch(logsumexp, int(pair)).x : -3e38;
+  if (!BACKWARD) {
+    [[unroll]] for (uint g = 0; g < GROUPS; g++) normalizer = max(normalizer, IS_TOKEN(g) ? score[g] : -3e38);
+    normalizer = cluster_max(normalizer);
+  }
+  float total = 0.0;
+  [[unroll]] for (uint g = 0; g < GROUPS; g++) {
+    float of = BACKWARD ? texelFetch(s, int(pair * T + token_of(g))).x : score[g];
+    float p = exp(of - normalizer);
+    total += IS_TOKEN(g) ? (BACKWARD ? p * score[g] : p) : 0.0;
+  }
+  total = cluster_sum(total);
+  statistic[pair] = BACKWARD ? total : normalizer + log(total);
+  [[unroll]] for (uint j = 0; j < T; j++) scores[pair * T + j] = OF_TOKEN(score, j);
+}
+#else
 float product(vec4 a, vec4 b) { return ALIGNED ? dot(a, b) : a.x * b.x; }
 
 void main() {
+  const uint columns = ALIGNED ? C / 4 : C;
   uint i = linear_cluster();
   uint pair = min(i, pairs - 1);
   int row = int(pair * columns);
@@ -62,3 +118,4 @@ void main() {
   total = cluster_sum(BACKWARD ? total : total * exp(peak - highest));
   if (cluster_lane() == 0 && i < pairs) statistic[pair] = BACKWARD ? total : highest + log(total);
 }
+#endif

@@ -12,3 +12,7 @@ float score_gradient(float p, int at, int pair) { return p * (texelFetch(dp, at)
 float of_lane(float value, uint l) {
   return subgroupShuffle(value, WHOLE_SUBGROUP ? l : gl_SubgroupInvocationID - cluster_lane() + l);
 }
+
+#ifdef WIDE
+#include "class_tokens.glsl"
+#endif

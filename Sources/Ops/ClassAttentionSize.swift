@@ -55,6 +55,10 @@ struct ClassAttentionSize: CustomStringConvertible {
 
   private var isAligned: Bool { (width | headDimension) % 4 == 0 }
   private var vectors: Int { isAligned ? width / 4 : width }
+  /// Lanes of a subgroup where the passes over tokens take their wide forms: straight-line code that reads by address and stores spans.
+  private func wideLanes(_ traits: DeviceTraits) -> Int? {
+    traits.storesWide && width % 8 == 0 ? traits.subgroupSize : nil
+  }
   private func texels(_ operand: Operand) -> Operand { operand.texels(isAligned ? .rgba32f : .r32f) }
 
   /// `rows` times a part of the weights: transposed where the rows are as wide as x, so that C or D columns come out.
@@ -102,15 +106,18 @@ struct ClassAttentionSize: CustomStringConvertible {
     let choices = traits.isSoftware ? 1...4 : 1...1
     let reads = choices.map { ($0 + 1) * ((tokens - 1) / (traits.cluster * $0) + 1) }
     let perLane = zip(choices, reads).min { $0.1 < $1.1 }?.0 ?? 1
+    let lanes = tokens * width <= 1 << 15 ? wideLanes(traits) : nil
+    let cluster = lanes ?? traits.cluster
     return Dispatch(
       ClassScoresKernel.self,
       constants: .init(
-        CLUSTER: UInt32(traits.cluster), ALIGNED: isAligned, BACKWARD: given != nil, TOKENS: UInt32(perLane)),
-      push: .init(pairs: UInt32(batch * heads), H: UInt32(heads), T: UInt32(tokens), columns: UInt32(vectors)),
+        CLUSTER: UInt32(cluster), ALIGNED: isAligned, BACKWARD: given != nil, TOKENS: UInt32(perLane),
+        T: UInt32(tokens), C: UInt32(width)),
+      push: .init(pairs: UInt32(batch * heads), H: UInt32(heads)),
       [
         texels(x), texels(u), given?.s.texels(.r32f) ?? .unused, given?.logsumexp.texels(.r32f) ?? .unused, scores,
         statistic,
-      ], groups: .linear(batch * heads * traits.cluster, perGroup: 64))
+      ], groups: .linear(batch * heads * cluster, perGroup: 64), lanes: lanes)
   }
 
   /// The mean of x under the softmax of the scores; with a `gradient`, the sum under the gradients of the scores.
@@ -118,18 +125,19 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ x: Operand, scores: Operand, _ logsumexp: Operand, gradient: (dp: Operand, delta: Operand)? = nil,
     to z: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
-    let cluster = traits.exchange
+    let lanes = tokens <= 512 ? wideLanes(traits) : nil
+    let cluster = lanes ?? traits.exchange
     let clusters = batch * heads * ((vectors + cluster - 1) / cluster)
     return Dispatch(
       ClassPoolKernel.self,
       constants: .init(
         CLUSTER: UInt32(cluster), WHOLE_SUBGROUP: cluster == traits.subgroupSize, ALIGNED: isAligned,
-        BACKWARD: gradient != nil),
-      push: .init(pairs: UInt32(batch * heads), H: UInt32(heads), T: UInt32(tokens), columns: UInt32(vectors)),
+        BACKWARD: gradient != nil, T: UInt32(tokens), C: UInt32(width)),
+      push: .init(pairs: UInt32(batch * heads), H: UInt32(heads)),
       [
         texels(x), scores.texels(.r32f), logsumexp.texels(.r32f), gradient?.dp.texels(.r32f) ?? .unused,
         gradient?.delta.texels(.r32f) ?? .unused, z,
-      ], groups: .linear(clusters * cluster, perGroup: 64))
+      ], groups: .linear(clusters * cluster, perGroup: 64), lanes: lanes)
   }
 
   /// The gradient of x: through values and scores, and `query` [B, I] at the first token.
@@ -137,17 +145,19 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ dz: Operand, _ u: Operand, _ query: Operand, scores: Operand, _ logsumexp: Operand,
     gradient: (dp: Operand, delta: Operand), to dx: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
-    let cluster = traits.exchange
+    let lanes = heads <= 16 ? wideLanes(traits) : nil
+    let cluster = lanes ?? traits.exchange
     let clusters = batch * ((tokens + cluster - 1) / cluster) * ((vectors + cluster - 1) / cluster)
     return Dispatch(
       ClassTokensBackwardKernel.self,
       constants: .init(
-        CLUSTER: UInt32(cluster), WHOLE_SUBGROUP: cluster == traits.subgroupSize, ALIGNED: isAligned),
-      push: .init(B: UInt32(batch), H: UInt32(heads), T: UInt32(tokens), columns: UInt32(vectors)),
+        CLUSTER: UInt32(cluster), WHOLE_SUBGROUP: cluster == traits.subgroupSize, ALIGNED: isAligned,
+        T: UInt32(tokens), C: UInt32(width), H: UInt32(heads)),
+      push: .init(B: UInt32(batch)),
       [
         texels(dz), texels(u), texels(query), scores.texels(.r32f), logsumexp.texels(.r32f),
         gradient.dp.texels(.r32f), gradient.delta.texels(.r32f), dx,
-      ], groups: .linear(clusters * cluster, perGroup: 64))
+      ], groups: .linear(clusters * cluster, perGroup: 64), lanes: lanes)
   }
 
   /// Rows of the weight gradient: left [B, C] times the rows `right`, summed over samples. Keys have no bias gradient.
@@ -168,6 +178,6 @@ struct ClassAttentionSize: CustomStringConvertible {
   /// The demo's proportions, one token, odd numbers of everything, several clusters of tokens and columns.
   static let cases = [
     (3, 17, 64, 4, 16), (2, 1, 8, 2, 4), (1, 7, 12, 3, 12), (5, 23, 9, 2, 3), (2, 9, 5, 1, 2), (1, 5, 3, 3, 1),
-    (9, 65, 36, 2, 8),
+    (9, 65, 36, 2, 8), (2, 23, 72, 2, 8),
   ].map { ClassAttentionSize(batch: $0.0, tokens: $0.1, width: $0.2, heads: $0.3, headDimension: $0.4) }
 }
