@@ -12,6 +12,7 @@ layout(constant_id = 2) const bool ALIGNED = true;  // C is a multiple of 4; els
 layout(constant_id = 3) const bool BACKWARD = false;
 layout(constant_id = 4) const uint T = 17;
 layout(constant_id = 5) const uint C = 64;
+layout(constant_id = 6) const uint WIDTH = 32;  // columns of a cluster
 #include "span.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
@@ -29,7 +30,7 @@ layout(push_constant) uniform Push {
 #include "class_attention.glsl"
 
 #ifdef WIDE
-const uint WIDTH = C < 4 * LANES ? C : 4 * LANES;
+const uint PER_LANE = (WIDTH + LANES - 1) / LANES;
 
 void main() {
   const uint blocks = (C + WIDTH - 1) / WIDTH;
@@ -43,13 +44,16 @@ void main() {
   }
   uvec2 tokens = further(x_address, pair / H * T * C + column);
   vec4 sum[1] = {vec4(0.0)};
-  [[unroll]] for (uint j = 0; j < T; j++) sum[0] += OF_TOKEN(weight, j) * held4(tokens, j * C, WIDTH);
+  [[unroll]] for (uint j = 0; j < T; j++) {
+    vec4 row = held4(tokens, j * C, WIDTH);
+    [[unroll]] for (uint c = 0; c < PER_LANE; c++) sum[0][c] += OF_TOKEN(weight, j) * row[c];
+  }
   STORE_HELD(z, (pair * C + column) >> 3, WIDTH / 8, sum)
 }
 #else
 void main() {
   const uint columns = ALIGNED ? C / 4 : C;
-  uint blocks = (columns + CLUSTER - 1) / CLUSTER;
+  const uint blocks = (C + WIDTH - 1) / WIDTH;
   uint i = linear_cluster();
   int pair = int(min(i / blocks, pairs - 1));
   uint column = i % blocks * CLUSTER + cluster_lane();

@@ -55,6 +55,9 @@ struct ClassAttentionSize: CustomStringConvertible {
 
   private var isAligned: Bool { (width | headDimension) % 4 == 0 }
   private var vectors: Int { isAligned ? width / 4 : width }
+  /// Elements that a kernel without loops may read, each by a load of its own: the driver's compiler takes a second for as many, and 40
+  /// for six times as many.
+  private static let longestCode = 2048
   /// Lanes of a subgroup where the passes over tokens take their wide forms: straight-line code that reads by address and stores spans.
   private func wideLanes(_ traits: DeviceTraits) -> Int? {
     traits.storesWide && width % 8 == 0 ? traits.subgroupSize : nil
@@ -106,7 +109,7 @@ struct ClassAttentionSize: CustomStringConvertible {
     let choices = traits.isSoftware ? 1...4 : 1...1
     let reads = choices.map { ($0 + 1) * ((tokens - 1) / (traits.cluster * $0) + 1) }
     let perLane = zip(choices, reads).min { $0.1 < $1.1 }?.0 ?? 1
-    let lanes = tokens * width <= 1 << 15 ? wideLanes(traits) : nil
+    let lanes = tokens * width <= Self.longestCode ? wideLanes(traits) : nil
     let cluster = lanes ?? traits.cluster
     return Dispatch(
       ClassScoresKernel.self,
@@ -125,14 +128,19 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ x: Operand, scores: Operand, _ logsumexp: Operand, gradient: (dp: Operand, delta: Operand)? = nil,
     to z: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
-    let lanes = tokens <= 512 ? wideLanes(traits) : nil
+    // Four columns a lane, or fewer, of so many tokens.
+    let wide = wideLanes(traits).flatMap { lanes in
+      [4, 2, 1].map { min(width, $0 * lanes) }.first { $0 % 8 == 0 && (tokens * $0 <= Self.longestCode || $0 <= lanes) }
+    }
+    let lanes = wide.flatMap { tokens * $0 <= 2 * Self.longestCode ? wideLanes(traits) : nil }
     let cluster = lanes ?? traits.exchange
-    let clusters = batch * heads * ((vectors + cluster - 1) / cluster)
+    let columns = lanes == nil ? cluster * (isAligned ? 4 : 1) : wide ?? 0
+    let clusters = batch * heads * ((width + columns - 1) / columns)
     return Dispatch(
       ClassPoolKernel.self,
       constants: .init(
         CLUSTER: UInt32(cluster), WHOLE_SUBGROUP: cluster == traits.subgroupSize, ALIGNED: isAligned,
-        BACKWARD: gradient != nil, T: UInt32(tokens), C: UInt32(width)),
+        BACKWARD: gradient != nil, T: UInt32(tokens), C: UInt32(width), WIDTH: UInt32(columns)),
       push: .init(pairs: UInt32(batch * heads), H: UInt32(heads)),
       [
         texels(x), scores.texels(.r32f), logsumexp.texels(.r32f), gradient?.dp.texels(.r32f) ?? .unused,

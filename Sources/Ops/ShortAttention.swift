@@ -12,7 +12,7 @@ struct ShortAttention {
   init?(qkv: Shape, heads: Int, _ traits: DeviceTraits) {
     layout = AttentionLayout(qkv: qkv, heads: heads)
     lanes = traits.storesWide ? traits.subgroupSize : nil
-    guard traits.isSoftware, layout.headDimension % 8 == 0, layout.tokens * layout.headDimension <= 768 else {
+    guard traits.isSoftware, layout.headDimension % 8 == 0, layout.tokens * layout.headDimension <= 576 else {
       return nil
     }
   }
