@@ -55,13 +55,15 @@ struct ClassAttentionSize: CustomStringConvertible {
 
   private var isAligned: Bool { (width | headDimension) % 4 == 0 }
   private var vectors: Int { isAligned ? width / 4 : width }
-  /// Elements that a kernel without loops may read, each by a load of its own: the driver's compiler takes a second for as many, and 40
-  /// for six times as many.
-  private static let longestCode = 2048
+  /// Elements that a kernel without loops may read, each by a load of its own: the driver's compiler takes two seconds for as many, and
+  /// 40 for four times as many.
+  private static let longestCode = 3200
+
   /// Lanes of a subgroup where the passes over tokens take their wide forms: straight-line code that reads by address and stores spans.
   private func wideLanes(_ traits: DeviceTraits) -> Int? {
     traits.storesWide && width % 8 == 0 ? traits.subgroupSize : nil
   }
+
   private func texels(_ operand: Operand) -> Operand { operand.texels(isAligned ? .rgba32f : .r32f) }
 
   /// `rows` times a part of the weights: transposed where the rows are as wide as x, so that C or D columns come out.
@@ -128,13 +130,13 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ x: Operand, scores: Operand, _ logsumexp: Operand, gradient: (dp: Operand, delta: Operand)? = nil,
     to z: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
-    // Four columns a lane, or fewer, of so many tokens.
+    // Of many tokens fewer columns.
     let wide = wideLanes(traits).flatMap { lanes in
-      [4, 2, 1].map { min(width, $0 * lanes) }.first { $0 % 8 == 0 && (tokens * $0 <= Self.longestCode || $0 <= lanes) }
+      [4, 2, 1].map { (lanes: lanes, columns: min(width, $0 * lanes)) }
+        .first { $0.columns % 8 == 0 && tokens * $0.columns <= Self.longestCode }
     }
-    let lanes = wide.flatMap { tokens * $0 <= 2 * Self.longestCode ? wideLanes(traits) : nil }
-    let cluster = lanes ?? traits.exchange
-    let columns = lanes == nil ? cluster * (isAligned ? 4 : 1) : wide ?? 0
+    let cluster = wide?.lanes ?? traits.exchange
+    let columns = wide?.columns ?? cluster * (isAligned ? 4 : 1)
     let clusters = batch * heads * ((width + columns - 1) / columns)
     return Dispatch(
       ClassPoolKernel.self,
@@ -145,7 +147,7 @@ struct ClassAttentionSize: CustomStringConvertible {
       [
         texels(x), scores.texels(.r32f), logsumexp.texels(.r32f), gradient?.dp.texels(.r32f) ?? .unused,
         gradient?.delta.texels(.r32f) ?? .unused, z,
-      ], groups: .linear(clusters * cluster, perGroup: 64), lanes: lanes)
+      ], groups: .linear(clusters * cluster, perGroup: 64), lanes: wide?.lanes)
   }
 
   /// The gradient of x: through values and scores, and `query` [B, I] at the first token.
