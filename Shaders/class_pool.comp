@@ -34,8 +34,8 @@ const uint PER_LANE = (WIDTH + LANES - 1) / LANES;
 
 void main() {
   const uint blocks = (C + WIDTH - 1) / WIDTH;
-  KNOWN_SUBGROUP(i, pairs * blocks)
-  uint pair = i / blocks, column = min(i % blocks * WIDTH, C - WIDTH);
+  PART_HERE(1, pairs * blocks)
+  uint pair = known_ / blocks, column = min(known_ % blocks * WIDTH, C - WIDTH);
   float weight[GROUPS];
   [[unroll]] for (uint g = 0; g < GROUPS; g++) {
     int at = int(pair * T + token_of(g));

@@ -43,7 +43,8 @@ vec4 part_of_row(uvec2 row, uint j, uint i) { return held4(row, j * C + 4 * LANE
     }
 
 void main() {
-  KNOWN_SUBGROUP(pair, pairs)
+  PART_HERE(1, pairs)
+  uint pair = known_;
   uvec2 tokens = further(x_address, pair / H * T * C), row = further(u_address, pair * C);
   vec4 asked[VECTORS];
   [[unroll]] for (uint i = 0; i < VECTORS; i++) asked[i] = part_of_row(row, 0, i);

@@ -33,8 +33,9 @@ const uint TOKENS = T < LANES ? T : LANES;
 
 void main() {
   const uint blocks = (C + WIDTH - 1) / WIDTH, tiles = (T + TOKENS - 1) / TOKENS;
-  KNOWN_SUBGROUP(i, B * tiles * blocks)
-  uint b = i / blocks / tiles, column = min(i % blocks * WIDTH, C - WIDTH), token = min(i / blocks % tiles * TOKENS, T - TOKENS);
+  PART_HERE(1, B * tiles * blocks)
+  uint b = known_ / blocks / tiles, column = min(known_ % blocks * WIDTH, C - WIDTH);
+  uint token = min(known_ / blocks % tiles * TOKENS, T - TOKENS);
   uvec2 to_values = further(dz_address, b * H * C + column), to_scores = further(u_address, b * H * C + column);
   vec4 sum[TOKENS][1];
   [[unroll]] for (uint l = 0; l < TOKENS; l++) sum[l][0] = vec4(0.0);

@@ -8,8 +8,5 @@ uint token_of(uint g) { return min(g * LANES + gl_SubgroupInvocationID, T - 1); 
 /// The number of token j, for all lanes.
 #define OF_TOKEN(numbers, j) subgroupShuffle(numbers[(j) / LANES], (j) % LANES)
 
-/// Declares `i`, known to be uniform: the number of the subgroup, or the last of `count`.
-#define KNOWN_SUBGROUP(i, count) uint first_ = min(linear_subgroup(), (count) - 1), i = known_uniform(first_);
-
 /// The address `elements` further on.
 uvec2 further(uvec2 address, uint elements) { return unpackUint2x32(packUint2x32(address) + 4 * uint64_t(elements)); }

@@ -34,9 +34,11 @@ uint linear_subgroup() {
   uint first_ = min(linear_subgroup() * (length), (count) - (length)), known_ = known_uniform(first_);
 
 /// The span that lane `lane_` holds to `place` of `buffer`, which is made of what is known to be uniform and of `lane_`. Not in control flow.
-#define STORE_LANES(buffer, place, held) { \
+#define STORE_LANES(buffer, place, held) STORE_FIRST_LANES(buffer, LANES, place, held)
+/// The same of the first `lanes` lanes, a constant.
+#define STORE_FIRST_LANES(buffer, lanes, place, held) { \
   u64vec4 held_ = held; \
-  [[unroll]] for (uint lane_ = 0; lane_ < LANES; lane_++) \
+  [[unroll]] for (uint lane_ = 0; lane_ < (lanes); lane_++) \
     buffer[place] = u64vec4( \
         subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.z, lane_), \
         subgroupShuffle(held_.w, lane_)); \

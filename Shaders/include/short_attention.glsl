@@ -31,9 +31,9 @@ const int APART = 3 * H * D;  // rows of qkv
 const int TILES = (T + int(LANES) - 1) / int(LANES);  // per (b, h)
 const int ROWS = (T + TILES - 1) / TILES;
 #define SHORT_TILE(pairs) \
-  uint tile_ = min(linear_subgroup(), (pairs) * TILES - 1); \
-  int known_ = int(known_uniform(tile_)), pair = known_ / TILES, first_ = min(known_ % TILES * ROWS, T - ROWS); \
-  int token = first_ + min(int(gl_SubgroupInvocationID), ROWS - 1); \
+  PART_HERE(1, (pairs) * TILES) \
+  int pair = int(known_) / TILES, first_token_ = min(int(known_) % TILES * ROWS, T - ROWS); \
+  int token = first_token_ + min(int(gl_SubgroupInvocationID), ROWS - 1); \
   uint settled_ = 0; \
   SHORT_PLACES
 vec4 vector(Floats from, int i) { return vec4(from.at[i], from.at[i + 1], from.at[i + 2], from.at[i + 3]); }
@@ -45,7 +45,7 @@ vec4 own_vector(Floats from, int i, int apart) {
 }
 #define FROM(name, source, start) Floats name = Floats(packUint2x32(source##_address) + 4 * uint64_t(start));
 #define FROM_AGAIN(name, source, start) FROM(name, source, (start) + int(identity[0]))
-#define OWN_FROM(name, source, start, apart) FROM(name, source, (start) + first_ * (apart))
+#define OWN_FROM(name, source, start, apart) FROM(name, source, (start) + first_token_ * (apart))
 #define VECTOR(name, source, i) vector(name, i)
 #define OWN_VECTOR(name, source, i, apart) own_vector(name, i, apart)
 #define NUMBER(name, source, i) name.at[i]
@@ -54,17 +54,12 @@ vec4 own_vector(Floats from, int i, int apart) {
   settled_ |= bits_.x | bits_.y | bits_.z | bits_.w; \
 }
 #define KEEP_ROW(buffer, start, apart, v) { \
-  uint place_ = (uint((start) + first_ * (apart)) >> 3) + identity[settled_ & identity[0]]; \
-  [[unroll]] for (int c_ = 0; c_ < VECTORS; c_ += 2) { \
-    u64vec4 span_ = wide((v)[c_], (v)[c_ + 1]); \
-    [[unroll]] for (uint lane_ = 0; lane_ < ROWS; lane_++) \
-      buffer[place_ + lane_ * uint((apart) / 8) + c_ / 2] = u64vec4( \
-          subgroupShuffle(span_.x, lane_), subgroupShuffle(span_.y, lane_), subgroupShuffle(span_.z, lane_), \
-          subgroupShuffle(span_.w, lane_)); \
-  } \
+  uint place_ = (uint((start) + first_token_ * (apart)) >> 3) + identity[settled_ & identity[0]]; \
+  [[unroll]] for (int c_ = 0; c_ < VECTORS; c_ += 2) \
+    STORE_FIRST_LANES(buffer, ROWS, place_ + lane_ * uint((apart) / 8) + c_ / 2, wide((v)[c_], (v)[c_ + 1])) \
 }
 #define KEEP_NUMBER(buffer, start, value) \
-  [[unroll]] for (uint lane_ = 0; lane_ < ROWS; lane_++) buffer[uint((start) + first_) + lane_] = subgroupShuffle(value, lane_);
+  [[unroll]] for (uint lane_ = 0; lane_ < ROWS; lane_++) buffer[uint((start) + first_token_) + lane_] = subgroupShuffle(value, lane_);
 #else
 #include "linear.glsl"
 #define SHORT_TILE(pairs) \

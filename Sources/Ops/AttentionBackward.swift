@@ -22,39 +22,39 @@ package struct AttentionBackward: Op {
 
   package func variants(_ site: LaunchSite) -> [Variant] {
     let shape = site.inputs[0].shape
-    let statistics = TensorType([site.inputs[2].shape.rows, site.inputs[2].shape.last, 2])
     let queries = AttentionTiling.candidates(.queries, qkv: shape, heads: heads, site.traits)
     let tiled = AttentionTiling.candidates(.keys, qkv: shape, heads: heads, site.traits).map { keys in
       let queries = queries.first { $0.family == keys.family } ?? queries[0]
-      return Variant(keys.family.rawValue, Launch(scratch: [statistics], dispatches(queries, keys)))
+      return Variant(keys.family.rawValue, launch(queries, keys))
     }
-    return ShortAttention(qkv: shape, heads: heads, site.traits)?.joining(tiled, \.backward, scratch: [statistics])
-      ?? tiled
+    return ShortAttention(qkv: shape, heads: heads, site.traits)?.joining(tiled, \.backward) ?? tiled
   }
 
-  private func dispatches(_ queries: AttentionTiling, _ keys: AttentionTiling) -> [Dispatch] {
-    [
-      Dispatch(
-        AttentionBackwardQueriesKernel.self,
-        constants: .init(
-          CLUSTER: queries.cluster, WHOLE_SUBGROUP: queries.isWholeSubgroup, D: queries.headDimension,
-          ROWS: queries.rows, STEP: queries.step, PARTS: queries.parts),
-        push: .init(
-          T: queries.tokens, H: queries.heads, pairs: queries.pairs, tiles: queries.tiles, scale: queries.scale),
-        [
-          .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f),
-          .input(2).texels(.r32f), .output(0), .scratch(0),
-        ],
-        groups: queries.groups, lanes: queries.lanes),
-      Dispatch(
-        AttentionBackwardKeysKernel.self,
-        constants: .init(
-          CLUSTER: keys.cluster, WHOLE_SUBGROUP: keys.isWholeSubgroup, D: keys.headDimension, ROWS: keys.rows,
-          STEP: keys.step, PARTS: keys.parts),
-        push: .init(T: keys.tokens, H: keys.heads, pairs: keys.pairs, tiles: keys.tiles, scale: keys.scale),
-        [.input(0).texels(.rgba32f), .input(3).texels(.rgba32f), .scratch(0).texels(.r32f), .output(0)],
-        groups: keys.groups, lanes: keys.lanes),
-    ]
+  private func launch(_ queries: AttentionTiling, _ keys: AttentionTiling) -> Launch {
+    Launch(
+      scratch: [TensorType([Int(keys.pairs), Int(keys.tokens), 2])],
+      [
+        Dispatch(
+          AttentionBackwardQueriesKernel.self,
+          constants: .init(
+            CLUSTER: queries.cluster, WHOLE_SUBGROUP: queries.isWholeSubgroup, D: queries.headDimension,
+            ROWS: queries.rows, STEP: queries.step, PARTS: queries.parts),
+          push: .init(
+            T: queries.tokens, H: queries.heads, pairs: queries.pairs, tiles: queries.tiles, scale: queries.scale),
+          [
+            .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f),
+            .input(2).texels(.r32f), .output(0), .scratch(0),
+          ],
+          groups: queries.groups, lanes: queries.lanes),
+        Dispatch(
+          AttentionBackwardKeysKernel.self,
+          constants: .init(
+            CLUSTER: keys.cluster, WHOLE_SUBGROUP: keys.isWholeSubgroup, D: keys.headDimension, ROWS: keys.rows,
+            STEP: keys.step, PARTS: keys.parts),
+          push: .init(T: keys.tokens, H: keys.heads, pairs: keys.pairs, tiles: keys.tiles, scale: keys.scale),
+          [.input(0).texels(.rgba32f), .input(3).texels(.rgba32f), .scratch(0).texels(.r32f), .output(0)],
+          groups: keys.groups, lanes: keys.lanes),
+      ])
   }
 
   /// Any logsumexp above the scores keeps the probabilities below 1; it need not belong to qkv.

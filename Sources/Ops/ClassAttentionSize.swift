@@ -55,6 +55,7 @@ struct ClassAttentionSize: CustomStringConvertible {
 
   private var isAligned: Bool { (width | headDimension) % 4 == 0 }
   private var vectors: Int { isAligned ? width / 4 : width }
+
   /// Elements that a kernel without loops may read, each by a load of its own: the driver's compiler takes two seconds for as many, and
   /// 40 for four times as many.
   private static let longestCode = 3200
@@ -155,6 +156,7 @@ struct ClassAttentionSize: CustomStringConvertible {
     _ dz: Operand, _ u: Operand, _ query: Operand, scores: Operand, _ logsumexp: Operand,
     gradient: (dp: Operand, delta: Operand), to dx: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
+    // Of each head two rows' columns are read, each by a load of its own.
     let lanes = heads <= 16 ? wideLanes(traits) : nil
     let cluster = lanes ?? traits.exchange
     let clusters = batch * ((tokens + cluster - 1) / cluster) * ((vectors + cluster - 1) / cluster)

@@ -17,40 +17,41 @@ struct ShortAttention {
     }
   }
 
-  /// `variants`, with that of `dispatches` where it belongs: first in the wide form, where numbers that all lanes need are read once, by
+  /// `variants`, with that of `launch` where it belongs: first in the wide form, where numbers that all lanes need are read once, by
   /// address; else last.
-  func joining(_ variants: [Variant], _ dispatches: KeyPath<Self, [Dispatch]>, scratch: [TensorType] = []) -> [Variant]
-  {
-    let straight = [Variant("straight", Launch(scratch: scratch, self[keyPath: dispatches]))]
+  func joining(_ variants: [Variant], _ launch: KeyPath<Self, Launch>) -> [Variant] {
+    let straight = [Variant("straight", self[keyPath: launch])]
     return lanes == nil ? variants + straight : straight + variants
   }
 
   /// See `Attention`.
-  var forward: [Dispatch] {
-    [
+  var forward: Launch {
+    Launch([
       Dispatch(
         ShortAttentionKernel.self, constants: .init(T: tokens, H: heads, D: dimension),
         push: .init(pairs: pairs, scale: Float(layout.scale)),
         [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: groups, lanes: lanes)
-    ]
+    ])
   }
 
   /// See `AttentionBackward`.
-  var backward: [Dispatch] {
-    [
-      Dispatch(
-        ShortAttentionQueriesKernel.self, constants: .init(T: tokens, H: heads, D: dimension),
-        push: .init(pairs: pairs, scale: Float(layout.scale)),
-        [
-          .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f), .input(2).texels(.r32f),
-          .output(0), .scratch(0),
-        ], groups: groups, lanes: lanes),
-      Dispatch(
-        ShortAttentionKeysKernel.self, constants: .init(T: tokens, H: heads, D: dimension),
-        push: .init(pairs: pairs, scale: Float(layout.scale)),
-        [.input(0).texels(.rgba32f), .input(3).texels(.rgba32f), .scratch(0).texels(.r32f), .output(0)],
-        groups: groups, lanes: lanes),
-    ]
+  var backward: Launch {
+    Launch(
+      scratch: [TensorType([Int(pairs), layout.tokens, 2])],
+      [
+        Dispatch(
+          ShortAttentionQueriesKernel.self, constants: .init(T: tokens, H: heads, D: dimension),
+          push: .init(pairs: pairs, scale: Float(layout.scale)),
+          [
+            .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f), .input(2).texels(.r32f),
+            .output(0), .scratch(0),
+          ], groups: groups, lanes: lanes),
+        Dispatch(
+          ShortAttentionKeysKernel.self, constants: .init(T: tokens, H: heads, D: dimension),
+          push: .init(pairs: pairs, scale: Float(layout.scale)),
+          [.input(0).texels(.rgba32f), .input(3).texels(.rgba32f), .scratch(0).texels(.r32f), .output(0)],
+          groups: groups, lanes: lanes),
+      ])
   }
 
   private var tokens: Int32 { Int32(layout.tokens) }
