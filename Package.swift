@@ -19,6 +19,8 @@ let package = Package(
     .systemLibrary(name: "CVulkan", path: "Sources/CVulkan", pkgConfig: "vulkan"),
     .systemLibrary(name: "CShaderc", path: "Sources/CShaderc"),
     .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib"),
+    .systemLibrary(name: "CTurboJPEG", path: "Sources/CTurboJPEG", pkgConfig: "libturbojpeg"),
+    .systemLibrary(name: "CSPNG", path: "Sources/CSPNG", pkgConfig: "spng"),
 
     .target(name: "ShaderReflection"),
     .target(name: "ShaderCompiler", dependencies: ["CShaderc", "ShaderReflection"], linkerSettings: shadercStatic),
@@ -36,9 +38,10 @@ let package = Package(
     .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Storage", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
+    .target(name: "Images", dependencies: ["CZlib", "CTurboJPEG", "CSPNG", "Storage", "Random"]),
     .target(
       name: "Distillation",
-      dependencies: ["Tuning", "Models", "Priors", "NN", "Ops", "Graph", "GPU", "Storage", "Yams"]),
+      dependencies: ["Tuning", "Models", "Priors", "NN", "Ops", "Graph", "GPU", "Images", "Storage", "Yams"]),
     .target(name: "Verification", dependencies: ["Models", "Priors", "NN", "Ops", "Graph", "GPU", "Storage"]),
     .executableTarget(
       name: "graft",
@@ -62,7 +65,8 @@ let package = Package(
     .testTarget(
       name: "NullTests",
       dependencies: [
-        "Bench", "Tuning", "Distillation", "Ops", "Graph", "GPU", "Kernels", "Storage", "Random", "Priors",
+        "Bench", "Tuning", "Distillation", "Ops", "Graph", "GPU", "Kernels", "Images", "Storage", "Random", "Priors",
+        "CTurboJPEG",
       ]),
     .testTarget(name: "OpTests", dependencies: ["TestSupport", "Tuning", "Ops", "Graph", "GPU", "Kernels"]),
     .testTarget(
@@ -72,7 +76,9 @@ let package = Package(
       ]),
     .testTarget(
       name: "DistillationTests",
-      dependencies: ["TestSupport", "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Storage"]),
+      dependencies: [
+        "TestSupport", "Tuning", "Distillation", "Models", "NN", "Ops", "Graph", "GPU", "Images", "Storage",
+      ]),
     .testTarget(name: "CLITests", dependencies: ["graft", "TestSupport", "Distillation", "Tuning", "GPU", "Storage"]),
   ],
   swiftLanguageModes: [.v6]

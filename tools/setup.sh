@@ -7,6 +7,7 @@ packages=(
   libvulkan-dev                             # headers and loader
   libshaderc-dev glslang-dev spirv-tools    # shadergen links their static archives
   zlib1g-dev                                # IDX datasets, .npz, checkpoints
+  libturbojpeg0-dev libspng-dev             # images in files
   mesa-vulkan-drivers                       # lavapipe: a Vulkan device on any machine
   vulkan-validationlayers                   # the tests run under them
   dataset-fashion-mnist                     # the demo's images

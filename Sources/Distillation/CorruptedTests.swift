@@ -1,4 +1,5 @@
 import Foundation
+import Images
 import Storage
 
 /// What a recipe evaluates on beside the test images as they are.

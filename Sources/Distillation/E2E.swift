@@ -34,7 +34,7 @@ package struct E2E: Phase {
     return TrainingTask(
       name: block == "student" ? "E2E" : "E2E \(block)", dataStream: "E2E", settings: settings,
       units: [.init(student.model.layout, isTrained: true, origin: origin)], images: recipe.target.task,
-      consultation: student.penalty?.consultation, imageCount: recipe.target.data.studentImages
+      consultation: student.penalty?.consultation, imageCount: recipe.target.data.studentImages, source: .target
     ) { (step, record) throws(ShapeError) in
       let pass = step.pass("student", training: true)
       var objective = try step.classification(student.model.logits(step.images, pass), trains: block)

@@ -1,5 +1,6 @@
 import GPU
 import Graph
+import Images
 import Models
 import NN
 import Ops
@@ -68,10 +69,10 @@ package struct Evaluator {
         hits.loss += Double(try run.floats(1)[0]) * Double(size)
       }
     }
-    try attempt("evaluation") { () throws(VulkanError) in
+    try attempt("evaluation") { () throws(any Error) in
       for start in stride(from: 0, to: data.count, by: size) {
         let indices = (start..<start + size).map { min($0, data.count - 1) }
-        let batch = data.batch(indices)
+        let batch = try data.batch(indices)
         let labels = batch.labels.enumerated().map { start + $0 < data.count ? $1 : Evaluator.padding }
         pending.append(
           try plan.run { feed in

@@ -26,7 +26,7 @@ package struct FS: Phase {
       let logits = try student.model.logits(step.images, step.pass("student", training: true))
       try record(step.classification(logits, trains: FS.block))
     }
-    task.isFewShot = true
+    task.source = .fewShot
     return task
   }
 }
@@ -43,8 +43,8 @@ package struct FewShotSettings: Sendable {
     data = try reader.section("data", DataSettings.init)
     ways = try reader.int("ways", in: 2...65_536)
     shots = try reader.int("shots", in: 1...65_536)
-    guard ways <= data.kind.classes else {
-      throw reader.error("ways", "\(ways) classes, but \(data.kind.rawValue) has \(data.kind.classes)")
+    if let classes = data.kind.classes, ways > classes {
+      throw reader.error("ways", "\(ways) classes, but \(data.kind.rawValue) has \(classes)")
     }
   }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import GPU
 import Graph
+import Images
 import Models
 import NN
 import Storage
@@ -24,16 +25,27 @@ package struct Pipeline: Sendable {
 
   /// The images of a run.
   package struct Images: Sendable {
-    let training: ImageDataset
-    let validation: ImageDataset
-    let test: ImageDataset
+    /// Of one data set.
+    struct Splits: Sendable {
+      let training: ImageDataset
+      let validation: ImageDataset
+      let test: ImageDataset
+
+      init(_ data: DataSettings, _ task: ImageTask) throws(StorageError) {
+        // The same images for every seed, so that runs are compared on the same split.
+        (training, validation) = try data.dataset(.train, for: task).split(validation: data.validation, seed: 0)
+        test = try data.dataset(.test, for: task)
+      }
+    }
+
+    /// Of meta model, teacher and student modules.
+    let taught: Splits
+    /// Of the whole student.
+    let target: Splits
     /// What few-shot adaptation learns from and is tested on; nil without it.
     let fewShot: (support: ImageDataset, query: ImageDataset)?
 
     package init(_ recipe: Recipe) throws(RunError) {
-      for data in [recipe.data, recipe.target.data] where data.kind != .fashionMNIST {
-        throw RunError("\(recipe.name): data set '\(data.kind.rawValue)' has no reader yet; only plan works for it")
-      }
       fewShot = try recipe.fewShot.map { (few) throws(RunError) in
         let learned = try Images.fewShot(few, recipe, .train)
         let support = try attempt("few_shot") { () throws(StorageError) in
@@ -41,44 +53,40 @@ package struct Pipeline: Sendable {
         }
         return (support, try Images.fewShot(few, recipe, .test))
       }
-      let size = recipe.task.size
-      guard recipe.target.task.size == size else {
-        throw RunError("\(recipe.name): target.image.size differs from image.size; only plan works for that yet")
-      }
-      (training, validation, test) = try attempt { () throws(StorageError) in
-        let all = try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .train).padded(to: size)
-        // The same images for every seed, so that runs are compared on the same split.
-        let (training, validation) = try all.split(validation: recipe.data.validation, seed: 0)
-        return (training, validation, try Images.test(recipe))
-      }
+      let taught = try attempt { () throws(StorageError) in try Splits(recipe.data, recipe.task) }
+      target =
+        recipe.hasTarget
+        ? try attempt("target") { () throws(StorageError) in try Splits(recipe.target.data, recipe.target.task) }
+        : taught
+      self.taught = taught
     }
+
+    package var training: TrainingImages {
+      TrainingImages(taught: taught.training, target: target.training, support: fewShot?.support)
+    }
+
+    fileprivate static func isTaught(_ block: String) -> Bool { block == "meta" || block == "teacher" }
 
     /// What the whole model of this name is evaluated on.
     func evaluated(_ block: String) -> [(split: String, data: ImageDataset)] {
       if block == FS.block { return fewShot.map { [("test", $0.query)] } ?? [] }
-      return [("validation", validation), ("test", test)]
+      let splits = Images.isTaught(block) ? taught : target
+      return [("validation", splits.validation), ("test", splits.test)]
     }
 
     /// The test images alone of the whole model of this name.
     package static func test(of block: String, _ recipe: Recipe) throws(RunError) -> ImageDataset {
       if block == FS.block, let few = recipe.fewShot { return try fewShot(few, recipe, .test) }
-      return try attempt { () throws(StorageError) in try test(recipe) }
-    }
-
-    private static func test(_ recipe: Recipe) throws(StorageError) -> ImageDataset {
-      try ImageDataset.fashionMNIST(directory: recipe.data.directory, split: .test).padded(to: recipe.task.size)
+      let (data, task) = isTaught(block) ? (recipe.data, recipe.task) : recipe.target
+      return try attempt { () throws(StorageError) in try data.dataset(.test, for: task) }
     }
 
     /// Images of the classes to adapt to: the same for every seed, as with the validation images.
     private static func fewShot(
       _ few: FewShotSettings, _ recipe: Recipe, _ split: ImageDataset.Split
     ) throws(RunError) -> ImageDataset {
-      guard few.data.kind == .fashionMNIST || few.data.kind == .mnist else {
-        throw RunError("\(recipe.name): data set '\(few.data.kind.rawValue)' has no reader yet; only plan works for it")
-      }
-      return try attempt("few_shot") { () throws(StorageError) in
-        try ImageDataset.fashionMNIST(directory: few.data.directory, split: split)
-          .padded(to: recipe.target.task.size).classes(few.ways, seed: 0)
+      try attempt("few_shot") { () throws(StorageError) in
+        try few.data.dataset(split, size: recipe.target.task.size).classes(few.ways, seed: 0)
       }
     }
   }
@@ -93,8 +101,7 @@ package struct Pipeline: Sendable {
   ) {
     self.images = images
     trainer = Trainer(
-      recipe: recipe, seed: seed, device: device, choices: choices, training: images.training,
-      support: images.fewShot?.support, directory: directory,
+      recipe: recipe, seed: seed, device: device, choices: choices, images: images.training, directory: directory,
       reporter: reporter, stop: stop, profile: profile)
   }
 
@@ -128,7 +135,7 @@ package struct Pipeline: Sendable {
     for task in tasks(recipe, selection) {
       _ = try attempt(task.name) { () throws(StorageError) in
         try BatchSampler(
-          count: try task.images(of: images.training, support: images.fewShot?.support).count,
+          count: try task.images(of: images.training).count,
           batch: task.settings.batch * task.settings.accumulate,
           seed: 0, stream: "")
       }
@@ -152,12 +159,13 @@ package struct Pipeline: Sendable {
       }
       evaluated += task.trained.compactMap { recipe.classifier($0.block) }
     }
-    let corrupted = recipe.evaluation.corruptions.count * min(recipe.evaluation.images, images.test.count)
-    let count = images.validation.count + images.test.count + corrupted
     for model in evaluated {
-      let images = recipe.images(of: model.layout.block)
-      let program = try attempt { () throws(ShapeError) in try Evaluator.program(model, images) }
-      programs.append((program, count / Evaluator.batch(images) + 1))
+      let block = model.layout.block
+      let task = recipe.images(of: block)
+      let sets = images.evaluated(block).map(\.data.count)
+      let corrupted = recipe.evaluation.corruptions.count * min(recipe.evaluation.images, sets.last ?? 0)
+      let program = try attempt { () throws(ShapeError) in try Evaluator.program(model, task) }
+      programs.append((program, (sets.reduce(0, +) + corrupted) / Evaluator.batch(task) + 1))
     }
     return programs
   }
@@ -198,7 +206,8 @@ package struct Pipeline: Sendable {
     let tasks = try attempt { () throws(StorageError) in
       try directory.metrics.rows(as: MetricsRow.self).filter { $0.event == .task }
     }
-    let corrupted = try CorruptedTests(recipe.evaluation, images.test)
+    let corrupted = try CorruptedTests(recipe.evaluation, images.target.test)
+    let taught = recipe.hasTarget ? try CorruptedTests(recipe.evaluation, images.taught.test) : corrupted
     var rows: [ResultsTable.Row] = []
     for contestant in Pipeline.contestants where directory.has(contestant.block) {
       guard !trainer.stop.isRaised else { throw RunError(stopped: "stopped before \(contestant.title) was evaluated") }
@@ -214,8 +223,9 @@ package struct Pipeline: Sendable {
         results.append(result)
       }
       guard let last = results.last else { continue }
-      let isFewShot = contestant.block == FS.block
-      let harder = isFewShot ? CorruptedTests.Results(results: []) : try corrupted.run(evaluator)
+      let tests = Images.isTaught(contestant.block) ? taught : corrupted
+      let harder =
+        contestant.block == FS.block ? CorruptedTests.Results(results: []) : try tests.run(evaluator)
       for result in harder.results {
         let row = result.row(task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
         try attempt { () throws(StorageError) in try directory.metrics.append(row) }

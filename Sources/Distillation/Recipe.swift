@@ -18,6 +18,8 @@ package struct Recipe: Sendable {
   package let student: any Student
   /// What the whole student is trained and evaluated on; the teaching data unless the recipe says otherwise.
   package let target: (data: DataSettings, task: ImageTask)
+  /// Whether it does.
+  package let hasTarget: Bool
   package let optimizer: OptimizerSettings
   package let labelSmoothing: Double
   package let phases: [PhaseName: PhaseSettings]
@@ -40,45 +42,6 @@ package enum PhaseName: String, Sendable, CaseIterable {
   case e2e = "E2E"
   /// Only where the recipe has few-shot data.
   case fs = "FS"
-}
-
-package struct DataSettings: Sendable {
-  package enum Kind: String, Sendable, CaseIterable {
-    case fashionMNIST = "fashion-mnist"
-    case imageNet = "imagenet"
-    case tinyImageNet = "tiny-imagenet"
-    case mnist
-    case cub = "cub-200"
-
-    /// The published size of the training set.
-    var count: Int {
-      switch self {
-      case .fashionMNIST: 60_000
-      case .imageNet: 1_281_167
-      case .tinyImageNet: 100_000
-      case .mnist: 60_000
-      case .cub: 5_994
-      }
-    }
-
-    var classes: Int {
-      switch self {
-      case .fashionMNIST, .mnist: 10
-      case .imageNet: 1000
-      case .tinyImageNet, .cub: 200
-      }
-    }
-  }
-
-  package let kind: Kind
-  package let directory: String
-  /// Training images set aside to choose by.
-  package let validation: Int
-  /// Training images that the student's phases and their controls see; nil for all.
-  package let studentImages: Int?
-
-  /// Images left to train on.
-  package var trainingImages: Int { kind.count - validation }
 }
 
 package struct OptimizerSettings: Sendable {
@@ -152,7 +115,8 @@ extension Recipe {
     let task = try reader.section("image") { (image) throws(RecipeError) in try ImageTask(image, of: data.kind) }
     self.task = task
     var target = (data: data, task: task)
-    if reader.has("target") {
+    hasTarget = reader.has("target")
+    if hasTarget {
       target = try reader.section("target") { (reader) throws(RecipeError) in
         let data = try reader.section("data", DataSettings.init)
         return (
@@ -255,18 +219,6 @@ extension TransformerWidth {
   }
 }
 
-extension DataSettings {
-  init(_ reader: RecipeReader) throws(RecipeError) {
-    kind = try reader.choice("set")
-    directory = try reader.string("directory", kind == .fashionMNIST ? "/usr/share/datasets/fashion-mnist" : nil)
-    validation = try reader.int("validation", 5_000, in: 0...50_000)
-    studentImages = reader.has("student_images") ? try reader.int("student_images", in: 1...Int(Int32.max)) : nil
-    if let studentImages, studentImages > trainingImages {
-      throw reader.error("student_images", "\(studentImages) images, but there are only \(trainingImages) to train on")
-    }
-  }
-}
-
 extension PhaseSettings {
   fileprivate init(_ reader: RecipeReader, trainingImages: Int) throws(RecipeError) {
     batch = try reader.int("batch", in: 1...65_536)
@@ -335,9 +287,8 @@ extension ImageTask {
       throw image.error("std", "needs \(channels) positive values")
     }
     let classes = try image.int("classes", in: 2...1_000_000)
-    guard kind != .fashionMNIST || size >= 28 && size <= 64 && size % 2 == 0 && channels == 1 && classes == 10 else {
-      throw image.error(
-        "size", "fashion-mnist has 28x28 images (an even size up to 64 pads them), 1 channel and 10 classes")
+    if let misfit = kind.misfit(size: size, channels: channels, classes: classes) {
+      throw image.error("size", misfit)
     }
     self.init(
       size: size, channels: channels, patch: patch, classes: classes,

@@ -23,6 +23,7 @@ package struct StepProgram: Sendable {
     let settings = task.settings
     let state = StepState.input(in: graph)
     let image = task.images
+    let mixes = task.data(recipe).augmentation?.mixes ?? false
     var gradients: [String: [Value?]] = [:]
     var sums: [String: [Value]] = [:]
     var blocks: [String] = []
@@ -31,7 +32,9 @@ package struct StepProgram: Sendable {
         graph: graph,
         images: graph.input(
           StepProgram.images(micro), [settings.batch, image.channels, image.size, image.size], .u8),
-        labels: graph.input(StepProgram.labels(micro), [settings.batch], .u32), state: state,
+        labels: mixes
+          ? graph.input(StepProgram.labels(micro), [settings.batch, image.classes])
+          : graph.input(StepProgram.labels(micro), [settings.batch], .u32), state: state,
         labelSmoothing: recipe.labelSmoothing, micro: micro)
       try task.objectives(step) { (objective) throws(ShapeError) in
         if micro == 0 { blocks.append(objective.block) }

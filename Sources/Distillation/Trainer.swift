@@ -1,6 +1,7 @@
 import Foundation
 import GPU
 import Graph
+import Images
 import Models
 import NN
 import Storage
@@ -20,25 +21,22 @@ package struct Trainer: Sendable {
   package let seed: UInt64
   package let device: Device
   package let choices: Choices
-  package let training: ImageDataset
-  /// What few-shot adaptation learns from.
-  package let support: ImageDataset?
+  package let images: TrainingImages
   package let directory: RunDirectory
   package let reporter: any Reporter
   package let stop: StopFlag
   package let profile: RunProfile?
 
   package init(
-    recipe: Recipe, seed: UInt64, device: Device, choices: Choices = .defaults, training: ImageDataset,
-    support: ImageDataset? = nil, directory: RunDirectory, reporter: any Reporter, stop: StopFlag,
+    recipe: Recipe, seed: UInt64, device: Device, choices: Choices = .defaults, images: TrainingImages,
+    directory: RunDirectory, reporter: any Reporter, stop: StopFlag,
     profile: RunProfile? = nil
   ) {
     self.recipe = recipe
     self.seed = seed
     self.device = device
     self.choices = choices
-    self.training = training
-    self.support = support
+    self.images = images
     self.directory = directory
     self.reporter = reporter
     self.stop = stop
@@ -179,15 +177,20 @@ package struct Trainer: Sendable {
   ) throws(RunError) -> Prefetcher<ImageBatch> {
     let settings = task.settings
     let (images, sampler) = try attempt(task.name) { () throws(StorageError) in
-      let images = try task.images(of: training, support: support)
+      let images = try task.images(of: self.images)
       let sampler = try BatchSampler(
         count: images.count, batch: settings.batch * settings.accumulate, seed: seed, stream: task.dataStream)
       return (images, sampler)
     }
-    return Prefetcher(from: first) { step in
+    let data = task.data(recipe)
+    return Prefetcher(from: first) { [recipe, seed] step in
       let gathering = profile?.begin()
       defer { profile?.end("gather", gathering, step: step, thread: .prefetch) }
-      return images.batch(sampler.indices(step: step - 1))
+      let indices = sampler.indices(step: step - 1)
+      guard let draw = data.draw(task.images, seed: seed, stream: "\(task.dataStream), step \(step)") else {
+        return try images.batch(indices)
+      }
+      return try images.batch(indices, draw, parts: settings.accumulate, smoothing: recipe.labelSmoothing)
     }
   }
 
@@ -198,7 +201,13 @@ package struct Trainer: Sendable {
     let pixels = batch.images.count / settings.accumulate
     for micro in 0..<settings.accumulate {
       feed.set(StepProgram.images(micro), batch.images[micro * pixels..<(micro + 1) * pixels])
-      feed.set(StepProgram.labels(micro), batch.labels[micro * settings.batch..<(micro + 1) * settings.batch])
+      let rows = micro * settings.batch..<(micro + 1) * settings.batch
+      if let targets = batch.targets {
+        let classes = targets.count / batch.labels.count
+        feed.set(StepProgram.labels(micro), targets[rows.lowerBound * classes..<rows.upperBound * classes])
+      } else {
+        feed.set(StepProgram.labels(micro), batch.labels[rows])
+      }
     }
     let state = StepState(step: step, learningRate: settings.learningRate(step: step), seed: seed)
     feed.set(StepState.inputName, state.words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)[...])

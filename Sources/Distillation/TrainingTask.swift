@@ -1,5 +1,6 @@
 import GPU
 import Graph
+import Images
 import Models
 import NN
 import Ops
@@ -60,8 +61,12 @@ package struct TrainingTask: Sendable {
   package var consultation: Consultation?
   /// Training images that the task sees, the first of the balanced order; nil for all.
   package var imageCount: Int?
-  /// Whether it learns from the few images of a recipe's few-shot data.
-  package var isFewShot = false
+  /// Which of a recipe's images it learns from.
+  package enum Source: Sendable {
+    case taught, target, fewShot
+  }
+
+  package var source = Source.taught
   package let objectives: Objectives
 
   /// The task with another number of micro-batches.
@@ -81,14 +86,25 @@ package struct TrainingTask: Sendable {
 
 extension TrainingTask {
   /// The images that the task trains on: the same for every seed and for all tasks that see as many.
-  /// - Parameter support: what few-shot adaptation learns from, where the run has it.
-  package func images(of training: ImageDataset, support: ImageDataset? = nil) throws(StorageError) -> ImageDataset {
-    if isFewShot {
-      guard let support else { throw .invalid("\(name) without the images of few_shot") }
-      return support
+  package func images(of all: TrainingImages) throws(StorageError) -> ImageDataset {
+    let images: ImageDataset
+    switch source {
+    case .taught: images = all.taught
+    case .target: images = all.target
+    case .fewShot:
+      guard let support = all.support else { throw .invalid("\(name) without the images of few_shot") }
+      images = support
     }
-    guard let imageCount else { return training }
-    return try training.balanced(imageCount, seed: 0)
+    return try imageCount.map { (count) throws(StorageError) in try images.balanced(count, seed: 0) } ?? images
+  }
+
+  /// What the recipe says of them.
+  package func data(_ recipe: Recipe) -> DataSettings {
+    switch source {
+    case .taught: recipe.data
+    case .target: recipe.target.data
+    case .fewShot: recipe.fewShot?.data ?? recipe.data
+    }
   }
 
   /// Before anything is allocated: what the task needs against what the device has.
@@ -110,7 +126,7 @@ extension TrainingTask {
 package struct StepGraph {
   package let graph: Graph
   package let images: Value  // (B, channels, S, S) bytes
-  package let labels: Value  // (B) class indices
+  package let labels: Value  // (B) class indices, or (B, classes) shares where images are mixed
   package let state: Value
   package let labelSmoothing: Double
   /// Which of the step's micro-batches.

@@ -18,6 +18,15 @@ package func portableExp(_ x: Double) -> Double {
   return (0..<6).reduce(series) { power, _ in power * power }
 }
 
+/// For |x| up to 1, to about 1e-16.
+package func portableSineAndCosine(_ x: Double) -> (sine: Double, cosine: Double) {
+  precondition(abs(x) <= 1, "\(x) is not in -1...1")
+  func series(_ first: Int) -> Double {
+    stride(from: first + 16, through: first, by: -2).reduce(1.0) { 1 - $0 * x * x / Double(($1 - 1) * $1) }
+  }
+  return (x * series(3), series(2))
+}
+
 extension CounterRandom {
   /// Two independent numbers of mean 0 and variance 1, the same bits on every machine (Marsaglia's polar method, 1964).
   package mutating func portableNormals() -> (Double, Double) {

@@ -2,12 +2,12 @@ import CZlib
 import Foundation
 
 /// A file mapped read-only. `AtomicFile` replaces files and never changes them in place, so a mapping stays valid.
-final class MappedFile: Sendable {
-  let path: String
+package final class MappedFile: Sendable {
+  package let path: String
   /// Unsafe because the compiler cannot know that the memory is read-only and lives until `deinit`, which it does.
   private nonisolated(unsafe) let memory: UnsafeRawBufferPointer
 
-  init(_ path: String, advice: String = "check the path") throws(StorageError) {
+  package init(_ path: String, advice: String = "check the path") throws(StorageError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       throw errno == ENOENT
@@ -32,10 +32,10 @@ final class MappedFile: Sendable {
     if let start = memory.baseAddress { munmap(UnsafeMutableRawPointer(mutating: start), memory.count) }
   }
 
-  var count: Int { memory.count }
+  package var count: Int { memory.count }
 
   /// The pointer is valid during `body` only.
-  func withBytes<Result, Failure: Error>(
+  package func withBytes<Result, Failure: Error>(
     _ range: Range<Int>? = nil, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     try body(UnsafeRawBufferPointer(rebasing: memory[range ?? 0..<memory.count]))

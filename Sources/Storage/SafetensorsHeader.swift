@@ -81,7 +81,7 @@ struct SafetensorsHeader {
 
 extension [Int] {
   /// Nil where it overflows.
-  var product: Int? {
+  package var product: Int? {
     // A zero first: [2^62, 2^62, 0] is empty, not an overflow.
     if contains(0) { return 0 }
     var product = 1

@@ -38,7 +38,7 @@ extension StorageError: CustomStringConvertible {
   }
 
   /// Names out of a file may hold line breaks or megabytes; an error stays one line.
-  static func quoted(_ name: String) -> String {
+  package static func quoted(_ name: String) -> String {
     name.count <= 120 ? name.debugDescription : String(name.prefix(120)).debugDescription + "…"
   }
 

@@ -100,8 +100,10 @@ extension TemporaryDirectory {
 
   @discardableResult
   func write(_ name: String, _ bytes: Data) throws -> String {
-    try bytes.write(to: URL(fileURLWithPath: file(name)))
-    return file(name)
+    let url = URL(fileURLWithPath: file(name))
+    try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try bytes.write(to: url)
+    return url.path
   }
 
   /// A small set in the format of Fashion-MNIST: 240 + 60 images whose class shows in a bright row.

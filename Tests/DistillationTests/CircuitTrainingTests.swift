@@ -1,6 +1,7 @@
 import Distillation
 import Foundation
 import GPU
+import Images
 import Models
 import NN
 import Storage
@@ -101,7 +102,8 @@ extension OnDevice {
       run.log.onBegin = { before.withLock { $0 = device.counters } }
       run.log.onStep = { _ in last.withLock { $0 = device.counters } }
       let trainer = Trainer(
-        recipe: run.recipe, seed: 7, device: device, training: tinyImages, directory: run.directory, reporter: run.log,
+        recipe: run.recipe, seed: 7, device: device, images: .init(taught: tinyImages), directory: run.directory,
+        reporter: run.log,
         stop: StopFlag())
       try trainer.run(E2E(block: "scratch", start: .scratch).task(run.recipe), resuming: false)
       let first = try #require(before.withLock { $0 })
@@ -141,7 +143,8 @@ extension OnDevice {
       let other = try RunDirectory(run.directory.path + "/other", recipe: recipe, seed: 7)
       for (block, bytes) in modules { try bytes.write(to: URL(fileURLWithPath: other.checkpoint(block))) }
       let trainer = Trainer(
-        recipe: recipe, seed: 7, device: run.device, training: tinyImages, directory: other, reporter: run.log,
+        recipe: recipe, seed: 7, device: run.device, images: .init(taught: tinyImages), directory: other,
+        reporter: run.log,
         stop: StopFlag())
       let text = message { try trainer.run(E2E().task(recipe), resuming: false) }
       #expect(text.contains("checkpoints/student.0.safetensors: '") && text.contains("12]"), "\(text)")

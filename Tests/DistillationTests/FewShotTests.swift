@@ -1,5 +1,6 @@
 import Distillation
 import Foundation
+import Images
 import Models
 import Storage
 import TestSupport
@@ -17,7 +18,7 @@ extension OnDevice {
       let support = try tinyImages.classes(3, seed: 0).balanced(6, seed: 0)
       func adapt() throws {
         let trainer = Trainer(
-          recipe: run.recipe, seed: 7, device: run.device, training: tinyImages, support: support,
+          recipe: run.recipe, seed: 7, device: run.device, images: .init(taught: tinyImages, support: support),
           directory: run.directory, reporter: run.log, stop: StopFlag())
         try trainer.run(FS().task(run.recipe), resuming: false)
       }

@@ -63,7 +63,21 @@ import Testing
       Mistake(
         replacing: "set: imagenet", by: "set: cifar",
         error:
-          "x.yml:2: data.set: expected one of fashion-mnist, imagenet, tiny-imagenet, mnist, cub-200, found 'cifar'"),
+          "x.yml:2: data.set: expected one of fashion-mnist, mnist, imagenet, tiny-imagenet, cub-200, folder, found 'cifar'"
+      ),
+      Mistake(
+        replacing: "set: imagenet", by: "set: folder", error: "x.yml:2: data.images: is missing (an integer)"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 3, images: 3",
+        error: "x.yml:2: data.validation: 3 images, but there are only 3"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, augmentation: {crop: 0}",
+        error: "x.yml:2: data.augmentation.crop: 0.0 is not in 0.001…1.0"),
+      Mistake(
+        replacing: "validation: 0", by: "validation: 0, augmentation: {cutout: 1}",
+        error:
+          "x.yml:2: data.augmentation.cutout: unknown key (known here: crop, cutmix, erasing, flip, mixup, rand_augment)"
+      ),
       Mistake(
         replacing: "set: imagenet", by: "set: fashion-mnist",
         error:

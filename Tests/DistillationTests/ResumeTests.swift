@@ -12,9 +12,13 @@ extension OnDevice {
       var testDescription: String { "\(phase.name.rawValue) after \(step)" }
 
       static let tiny = TinyRecipe(steps: 6, accumulate: 2, dropPath: "0.3", clip: "0.5", checkpointEvery: 2)
+      static let augmented = TinyRecipe(
+        steps: 6, accumulate: 2, checkpointEvery: 2,
+        augmentation: "crop: 0.08, flip: 0.5, rand_augment: 9, erasing: 0.25, mixup: 0.8, cutmix: 1.0")
       static let all = [
         Stop(phase: PT(), tiny: tiny, step: 1), Stop(phase: MT(pairs: [0, 1, 2]), tiny: tiny, step: 2),
         Stop(phase: M2mKD(pairs: [0, 2]), tiny: tiny, step: 3),
+        Stop(phase: PT(), tiny: augmented, step: 3), Stop(phase: M2mKD(pairs: [1]), tiny: augmented, step: 2),
       ]
     }
 

@@ -2,6 +2,7 @@ import Distillation
 import Foundation
 import GPU
 import Graph
+import Images
 import Models
 import NN
 import TestSupport
@@ -236,7 +237,7 @@ extension OnDevice {
       let step = try StepProgram(task, recipe: recipe)
       let model = task.units[0]
       let device = try TestDevice.shared.get()
-      let batch = tinyImages.batch(Array(0..<8))
+      let batch = try tinyImages.batch(Array(0..<8))
       func run(_ program: Program) throws -> (results: [Float], values: [Float]) {
         let state = try ModuleState(
           model.layout, values: model.layout.initialValues(seed: 3, stream: "student"), isTrained: true, device: device)

@@ -1,5 +1,6 @@
 import Distillation
 import Foundation
+import Images
 import Storage
 import Testing
 
@@ -15,12 +16,12 @@ import Testing
       E2E(block: "scratch", start: .scratch), E2E(block: "alone", start: .modules("alone")),
     ]
     for phase in students {
-      let images = try phase.task(recipe).images(of: tinyImages)
-      #expect(images.count == 10 && images.batch(Array(0..<10)) == few)
+      let images = try phase.task(recipe).images(of: TrainingImages(taught: tinyImages))
+      #expect(try images.count == 10 && images.batch(Array(0..<10)) == few)
     }
     #expect(Set(few.labels.prefix(4)).count == 4)
     for phase in [PT(), MT(pairs: Self.pairs), FT()] as [any Phase] {
-      #expect(try phase.task(recipe).images(of: tinyImages).count == tinyImages.count)
+      #expect(try phase.task(recipe).images(of: TrainingImages(taught: tinyImages)).count == tinyImages.count)
     }
   }
 

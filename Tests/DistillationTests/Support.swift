@@ -2,6 +2,7 @@ import Distillation
 import Foundation
 import GPU
 import Graph
+import Images
 import Storage
 import Synchronization
 import TestSupport
@@ -32,6 +33,7 @@ struct TinyRecipe {
   /// The student is a circuit with this regulariser, if any.
   var circuit: String?
   var studentImages: Int?
+  var augmentation: String?
   /// Few-shot adaptation by these settings of its phase.
   var fewShot: String?
 
@@ -43,7 +45,7 @@ struct TinyRecipe {
     ].compactMap(\.self).joined(separator: ", ")
     return """
       name: tiny
-      data: {set: imagenet, directory: nowhere, validation: 0\(studentImages.map { ", student_images: \($0)" } ?? "")}
+      data: {set: imagenet, directory: nowhere, validation: 0\(dataYAML)}
       image: {size: 8, channels: 1, patch: 4, classes: 4, mean: [0.5], std: [0.25]}
       initialization: {linear_std: 0.1, experts: linear}
       meta: {depths: \(meta)}
@@ -59,6 +61,10 @@ struct TinyRecipe {
         E2E: {\(phase)}
       \(fewShotYAML)
       """
+  }
+
+  private var dataYAML: String {
+    (studentImages.map { ", student_images: \($0)" } ?? "") + (augmentation.map { ", augmentation: {\($0)}" } ?? "")
   }
 
   private var fewShotYAML: String {
@@ -134,7 +140,7 @@ final class TinyRun {
     let stop = StopFlag()
     log.onStep = { if let step, $0 >= step { stop.raise() } }
     let trainer = Trainer(
-      recipe: recipe, seed: 7, device: device, choices: choices, training: images, directory: directory,
+      recipe: recipe, seed: 7, device: device, choices: choices, images: .init(taught: images), directory: directory,
       reporter: log, stop: stop, profile: profile)
     for phase in phases { try trainer.run(phase.task(recipe), resuming: resuming) }
     return self

@@ -2,6 +2,7 @@ import Distillation
 import Foundation
 import GPU
 import Graph
+import Images
 import Storage
 import Synchronization
 import TestSupport
@@ -19,7 +20,8 @@ extension OnDevice {
       run.log.onBegin = { counts.withLock { $0.append(device.counters) } }
       let steps = Mutex<[CallCounter]>([])
       let trainer = Trainer(
-        recipe: run.recipe, seed: 7, device: device, training: tinyImages, directory: run.directory, reporter: run.log,
+        recipe: run.recipe, seed: 7, device: device, images: .init(taught: tinyImages), directory: run.directory,
+        reporter: run.log,
         stop: StopFlag())
       run.log.onStep = { _ in steps.withLock { $0.append(device.counters) } }
       try trainer.run(M2mKD(pairs: [0, 1, 2]).task(run.recipe), resuming: false)
@@ -58,7 +60,8 @@ extension OnDevice {
       let run = try TinyRun(TinyRecipe()).train(PT())
       let other = try TinyRun(TinyRecipe())
       try Trainer(
-        recipe: other.recipe, seed: 8, device: other.device, training: tinyImages, directory: other.directory,
+        recipe: other.recipe, seed: 8, device: other.device, images: .init(taught: tinyImages),
+        directory: other.directory,
         reporter: other.log, stop: StopFlag()
       ).run(PT().task(other.recipe), resuming: false)
       #expect(try run.values("meta") != other.values("meta"))

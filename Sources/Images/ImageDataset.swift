@@ -1,9 +1,19 @@
+import Dispatch
 import Random
+import Storage
+import Synchronization
 
-/// Labelled images in memory. Splits are views: they share the pixels and differ in the samples they list.
+/// Labelled images, all of one size for a model: in memory, or in files that are read when a batch needs them. Splits are
+/// views: they share the images and differ in the samples they list.
 package struct ImageDataset: Sendable {
   package enum Split: String, Sendable, CaseIterable {
     case train, test
+  }
+
+  private enum Source: Sendable {
+    /// (samples, channels, height, width), row-major
+    case memory([UInt8])
+    case files([String])
   }
 
   package let name: String
@@ -12,10 +22,26 @@ package struct ImageDataset: Sendable {
   package let width: Int
   /// Labels are in 0..<classes.
   package let classes: Int
-  private let pixels: [UInt8]
-  private let labels: [UInt8]
-  /// Samples of `pixels` and `labels`.
+  private let source: Source
+  private let labels: [UInt32]
+  /// Samples of `source` and `labels`.
   private var samples: [Int]
+
+  private init(
+    name: String, channels: Int, height: Int, width: Int, classes: Int, source: Source, labels: [UInt32]
+  ) throws(StorageError) {
+    guard labels.allSatisfy({ $0 < classes }) else {
+      throw .invalid("\(name): label \(labels.max() ?? 0) where there are \(classes) classes")
+    }
+    self.name = name
+    self.channels = channels
+    self.height = height
+    self.width = width
+    self.classes = classes
+    self.source = source
+    self.labels = labels
+    samples = Array(labels.indices)
+  }
 
   /// - Parameters:
   ///   - pixels: (samples, channels, height, width), row-major
@@ -27,17 +53,16 @@ package struct ImageDataset: Sendable {
       throw .invalid(
         "\(name): \(pixels.count) pixels are not \(labels.count) images of \(channels) x \(height) x \(width)")
     }
-    guard labels.allSatisfy({ $0 < classes }) else {
-      throw .invalid("\(name): label \(labels.max() ?? 0) where there are \(classes) classes")
-    }
-    self.name = name
-    self.channels = channels
-    self.height = height
-    self.width = width
-    self.classes = classes
-    self.pixels = pixels
-    self.labels = labels
-    samples = Array(labels.indices)
+    try self.init(
+      name: name, channels: channels, height: height, width: width, classes: classes, source: .memory(pixels),
+      labels: labels.map { UInt32($0) })
+  }
+
+  /// Colour images out of files, framed to squares of `size` (`Picture.framed`).
+  package init(name: String, files: ImageFiles, size: Int) throws(StorageError) {
+    try self.init(
+      name: name, channels: 3, height: size, width: size, classes: files.classes, source: .files(files.paths),
+      labels: files.labels)
   }
 
   package var count: Int { samples.count }
@@ -46,12 +71,28 @@ package struct ImageDataset: Sendable {
   package func label(_ index: Int) -> Int { Int(labels[samples[index]]) }
 
   /// (channels, height, width)
-  package func image(_ index: Int) -> ArraySlice<UInt8> {
-    pixels[samples[index] * imageSize..<(samples[index] + 1) * imageSize]
+  package func image(_ index: Int) throws(StorageError) -> [UInt8] {
+    switch source {
+    case .memory(let pixels): Array(pixels[samples[index] * imageSize..<(samples[index] + 1) * imageSize])
+    case .files(let paths): try Picture(reading: paths[samples[index]]).framed(to: height).planes
+    }
+  }
+
+  /// The image as it is stored, of any size.
+  func picture(_ index: Int) throws(StorageError) -> Picture {
+    switch source {
+    case .memory: Picture(height: height, width: width, planes: try image(index)[...])
+    case .files(let paths): try Picture(reading: paths[samples[index]])
+    }
   }
 
   /// The images (batch, channels, height, width) and labels (batch) at `indices` of this view.
-  package func batch(_ indices: [Int]) -> ImageBatch {
+  package func batch(_ indices: [Int]) throws(StorageError) -> ImageBatch {
+    let labels = indices.map { self.labels[samples[$0]] }
+    guard case .memory(let pixels) = source else {
+      return ImageBatch(
+        images: try rendered(indices.count) { (i) throws(StorageError) in try image(indices[i]) }, labels: labels)
+    }
     let images = [UInt8](unsafeUninitializedCapacity: indices.count * imageSize) { buffer, count in
       pixels.withUnsafeBufferPointer { pixels in
         for index in indices {
@@ -60,13 +101,36 @@ package struct ImageDataset: Sendable {
         }
       }
     }
-    return ImageBatch(images: images, labels: indices.map { UInt32(labels[samples[$0]]) })
+    return ImageBatch(images: images, labels: labels)
   }
 
-  /// The images in the middle of larger, black ones.
+  /// Images that `render` makes on all processors at once, (count, channels, height, width).
+  /// - Throws: the error of the first image, in their order, that has one.
+  func rendered(
+    _ count: Int, _ render: @Sendable (Int) throws(StorageError) -> [UInt8]
+  ) throws(StorageError) -> [UInt8] {
+    let size = imageSize
+    let failure = Mutex<(image: Int, error: StorageError)?>(nil)
+    var images = [UInt8](repeating: 0, count: count * size)
+    images.withUnsafeMutableBufferPointer { images in
+      // Each iteration writes its own part.
+      nonisolated(unsafe) let parts = images
+      DispatchQueue.concurrentPerform(iterations: count) { i in
+        do throws(StorageError) {
+          _ = parts[i * size..<(i + 1) * size].update(fromContentsOf: try render(i))
+        } catch {
+          failure.withLock { if i < $0?.image ?? .max { $0 = (i, error) } }
+        }
+      }
+    }
+    if let failure = failure.withLock({ $0 }) { throw failure.error }
+    return images
+  }
+
+  /// The images in the middle of larger, black ones; those in files are framed to their size instead.
   /// - Parameter size: of both sides; no smaller than they are, by an even number.
   package func padded(to size: Int) throws(StorageError) -> ImageDataset {
-    guard size != height || size != width else { return self }
+    guard size != height || size != width, case .memory(let pixels) = source else { return self }
     guard size >= height, size >= width, (size - height) % 2 == 0, (size - width) % 2 == 0 else {
       throw .invalid("\(name): images of \(height) x \(width) cannot be padded evenly to \(size) x \(size)")
     }
@@ -79,7 +143,8 @@ package struct ImageDataset: Sendable {
       }
     }
     var larger = try ImageDataset(
-      name: name, channels: channels, height: size, width: size, classes: classes, pixels: padded, labels: labels)
+      name: name, channels: channels, height: size, width: size, classes: classes, source: .memory(padded),
+      labels: labels)
     larger.samples = samples
     return larger
   }
@@ -89,9 +154,9 @@ package struct ImageDataset: Sendable {
     guard 1...classes ~= ways else { throw .invalid("\(name): cannot choose \(ways) of \(classes) classes") }
     var random = CounterRandom(seed: seed, stream: "few-shot classes")
     let chosen = random.shuffled(classes).prefix(ways).sorted()
-    let place = Dictionary(uniqueKeysWithValues: chosen.enumerated().map { (UInt8($1), UInt8($0)) })
+    let place = Dictionary(uniqueKeysWithValues: chosen.enumerated().map { (UInt32($1), UInt32($0)) })
     var part = try ImageDataset(
-      name: name, channels: channels, height: height, width: width, classes: ways, pixels: pixels,
+      name: name, channels: channels, height: height, width: width, classes: ways, source: source,
       labels: labels.map { place[$0] ?? 0 })
     part.samples = samples.filter { place[labels[$0]] != nil }
     return part
@@ -135,6 +200,8 @@ package struct ImageBatch: Sendable, Equatable {
   package var images: [UInt8]
   /// (batch)
   package var labels: [UInt32]
+  /// (batch, classes): what each image shows of each class, where images were mixed.
+  package var targets: [Float]?
 }
 
 extension ImageDataset {

@@ -1,4 +1,5 @@
 import Random
+import Storage
 
 /// What can happen to an image between a camera and a model: corruptions of CIFAR-10-C (Hendrycks and Dietterich,
 /// "Benchmarking neural network robustness to common corruptions and perturbations", 2019) with its constants. Left out are
@@ -163,7 +164,7 @@ extension ImageDataset {
     let corruptor = Corruptor(corruption, severity: severity, channels: channels, height: height, width: width)
     var pixels: [UInt8] = []
     pixels.reserveCapacity(count * imageSize)
-    for number in 0..<count { pixels += corruptor(Array(image(number)), seed: seed, number: number) }
+    for number in 0..<count { pixels += corruptor(try image(number), seed: seed, number: number) }
     return try ImageDataset(
       name: "\(name), \(corruption.rawValue) \(severity)", channels: channels, height: height, width: width,
       classes: classes, pixels: pixels, labels: (0..<count).map { UInt8(label($0)) })

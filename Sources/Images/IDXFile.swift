@@ -1,5 +1,6 @@
 import CZlib
 import Foundation
+import Storage
 
 /// An array of unsigned bytes in LeCun's IDX format (yann.lecun.com/exdb/mnist), gzip-compressed or plain.
 ///
