@@ -55,9 +55,12 @@ package struct Augmentation: Sendable, Hashable {
     }
 
     /// A square of `size`.
-    func callAsFunction(_ picture: Picture, to size: Int, number: Int) -> Picture {
+    /// - Parameter isFramed: whether the picture is one already.
+    func callAsFunction(_ picture: Picture, isFramed: Bool = false, to size: Int, number: Int) -> Picture {
       var random = random("image", number)
-      var picture = augmentation.crop.map { cut(picture, to: size, smallest: $0, &random) } ?? picture.framed(to: size)
+      var picture =
+        augmentation.crop.map { cut(picture, to: size, smallest: $0, &random) }
+        ?? (isFramed ? picture : picture.framed(to: size))
       if random.uniform() < augmentation.flip { picture = picture.mirrored }
       if let magnitude = augmentation.randAugment { picture = picture.randAugmented(magnitude, &random) }
       if random.uniform() < augmentation.erasing { erase(&picture, &random) }
@@ -134,7 +137,7 @@ extension ImageDataset {
   ) throws(StorageError) -> ImageBatch {
     let labels = indices.map { UInt32(label($0)) }
     let images = try rendered(indices.count) { (i) throws(StorageError) in
-      draw(try picture(indices[i]), to: height, number: i).planes
+      draw(try picture(indices[i]), isFramed: isInMemory, to: height, number: i).planes
     }
     guard draw.augmentation.mixes else { return ImageBatch(images: images, labels: labels) }
     var mixed = ImageBatch(images: [], labels: labels, targets: [])

@@ -78,7 +78,9 @@ package struct ImageDataset: Sendable {
     }
   }
 
-  /// The image as it is stored, of any size.
+  var isInMemory: Bool { if case .memory = source { true } else { false } }
+
+  /// The image as it is stored, of any size where it is in a file.
   func picture(_ index: Int) throws(StorageError) -> Picture {
     switch source {
     case .memory: Picture(height: height, width: width, planes: try image(index)[...])

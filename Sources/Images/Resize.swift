@@ -18,15 +18,12 @@ extension Picture {
     } ?? source
   }
 
-  /// The square that a model is tested on: the short side resized to 256 / 224 of `size`, then the middle, as published.
-  /// Pictures of at most 32 pixels, and those that have the size, are not enlarged first.
+  /// The square that a model is tested on: the short side resized to 256 / 224 of `size`, then the middle, as published; up to
+  /// 32 pixels without that margin.
   func framed(to size: Int) -> Picture {
-    if size <= 32, height == size, width == size { return self }
     let short = size <= 32 ? size : 256 * size / 224
-    let (long, shorter) = (max(height, width), min(height, width))
-    let longer = short * long / shorter
-    let scaled =
-      height <= width ? resized(height: short, width: longer) : resized(height: longer, width: short)
+    let long = short * max(height, width) / min(height, width)
+    let scaled = height <= width ? resized(height: short, width: long) : resized(height: long, width: short)
     func middle(_ length: Int) -> Int { Int((Double(length - size) / 2).rounded(.toNearestOrEven)) }
     return scaled.cropped(
       Box(top: middle(scaled.height), left: middle(scaled.width), height: size, width: size))
