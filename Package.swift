@@ -8,6 +8,10 @@ let shadercStatic: [LinkerSetting] = [
   "glslang-default-resource-limits", "SPIRV-Tools-opt", "SPIRV-Tools", "stdc++", "m",
 ].map { .linkedLibrary($0) }
 
+// References in Double and decoding are loops over generic arrays, which take most of the time of tests where they are not
+// optimised; checks stay.
+let optimized: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
 let package = Package(
   name: "graft",
   products: [.executable(name: "graft", targets: ["graft"])],
@@ -29,16 +33,17 @@ let package = Package(
     .plugin(name: "ShaderPlugin", capability: .buildTool(), dependencies: ["shadergen"], path: "tools/ShaderPlugin"),
     .target(name: "Kernels", path: "Shaders", plugins: ["ShaderPlugin"]),
 
-    .target(name: "Random"),
+    .target(name: "Random", swiftSettings: optimized),
     .target(name: "Priors", dependencies: ["Random"]),
     .target(name: "GPU", dependencies: ["CVulkan", "Kernels", "ShaderReflection"]),
-    .target(name: "Graph", dependencies: ["GPU", "Kernels"]),
-    .target(name: "Ops", dependencies: ["Graph", "Kernels", "GPU", "Random"]),
+    .target(name: "Graph", dependencies: ["GPU", "Kernels"], swiftSettings: optimized),
+    .target(name: "Ops", dependencies: ["Graph", "Kernels", "GPU", "Random"], swiftSettings: optimized),
     .target(name: "NN", dependencies: ["Ops", "Graph", "Random"]),
     .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Storage", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
-    .target(name: "Images", dependencies: ["CZlib", "CTurboJPEG", "CSPNG", "Storage", "Random"]),
+    .target(
+      name: "Images", dependencies: ["CZlib", "CTurboJPEG", "CSPNG", "Storage", "Random"], swiftSettings: optimized),
     .target(
       name: "Distillation",
       dependencies: ["Tuning", "Models", "Priors", "NN", "Ops", "Graph", "GPU", "Images", "Storage", "Yams"]),

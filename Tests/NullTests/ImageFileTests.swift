@@ -265,7 +265,8 @@ private struct Pillow: Decodable {
     #expect(alone.targets == nil && alone.labels == [0, 1, 2, 3, 4, 5])
     // Images in memory have the size already; those in files are enlarged and cut.
     let level = try ImageDataset(
-      name: "one", channels: 3, height: 40, width: 40, classes: 1, pixels: (0..<4800).map { UInt8($0 % 251) }, labels: [0])
+      name: "one", channels: 3, height: 40, width: 40, classes: 1, pixels: (0..<4800).map { UInt8($0 % 251) },
+      labels: [0])
     let draw = Augmentation.Draw(.init(flip: 1e-9), seed: 0, stream: "", noise: Self.noise)
     #expect(try level.batch([0], draw).images == level.image(0))
   }
