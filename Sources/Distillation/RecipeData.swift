@@ -34,9 +34,12 @@ package struct DataSettings: Sendable {
       }
     }
 
+    /// All images in one file, not each in its own.
+    var isArray: Bool { self == .fashionMNIST || self == .mnist }
+
     /// Why a model of that kind cannot take these images; nil where it can.
     func misfit(size: Int, channels: Int, classes: Int) -> String? {
-      guard self == .fashionMNIST || self == .mnist else { return nil }
+      guard isArray else { return nil }
       return 28...64 ~= size && size % 2 == 0 && channels == 1 && classes == 10
         ? nil : "\(rawValue) has 28x28 images (an even size up to 64 pads them), 1 channel and 10 classes"
     }
@@ -60,7 +63,7 @@ package struct DataSettings: Sendable {
     kind = try reader.choice("set")
     directory = try reader.string("directory", kind == .fashionMNIST ? "/usr/share/datasets/fashion-mnist" : nil)
     // Not among the resolved settings unless given, so that a run of an older recipe still continues.
-    if let count = kind.count, !reader.has("images") {
+    if let count = kind.count, kind.isArray || !reader.has("images") {
       images = count
     } else {
       images = try reader.int("images", in: 1...Int(Int32.max))

@@ -33,17 +33,22 @@ struct Corruptor {
     case linear(PlaneMap)
     case brightness(Double)
     case contrast(Double)
-    case pixelate(BoxResize)
+    /// Part of both sides that the image shrinks to before it is enlarged again.
+    case pixelate(Double)
   }
 
   private let work: Work
   private let corruption: Corruption
   private let channels: Int
+  private let height: Int
+  private let width: Int
 
   init(_ corruption: Corruption, severity: Int, channels: Int, height: Int, width: Int) {
     precondition(Corruption.severities.contains(severity), "severity \(severity) is not in 1...5")
     self.corruption = corruption
     self.channels = channels
+    self.height = height
+    self.width = width
     func level<T>(_ constants: T...) -> T { constants[severity - 1] }
     work =
       switch corruption {
@@ -56,7 +61,7 @@ struct Corruptor {
       case .zoomBlur: .linear(.zoom(height, width, hundredths: 0...level(5, 10, 15, 20, 25)))
       case .brightness: .brightness(255 * level(0.05, 0.1, 0.15, 0.2, 0.3))
       case .contrast: .contrast(level(0.75, 0.5, 0.4, 0.3, 0.15))
-      case .pixelate: .pixelate(BoxResize(height, width, to: level(0.95, 0.9, 0.85, 0.75, 0.65)))
+      case .pixelate: .pixelate(level(0.95, 0.9, 0.85, 0.75, 0.65))
       }
   }
 
@@ -86,7 +91,11 @@ struct Corruptor {
         let mean = Double(plane.reduce(0) { $0 + Int($1) }) / Double(plane.count)
         return plane.map { cut((Double($0) - mean) * factor + mean) }
       }
-    case .pixelate(let resize): return onPlanes(image, resize.callAsFunction)
+    case .pixelate(let part):
+      func small(_ length: Int) -> Int { max(1, Int(Double(length) * part)) }
+      return Picture(height: height, width: width, planes: image[...])
+        .resized(height: small(height), width: small(width), by: .box)
+        .resized(height: height, width: width, by: .box).planes
     }
   }
 

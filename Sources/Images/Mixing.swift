@@ -47,7 +47,7 @@ struct Mixing {
         }
         continue
       }
-      for row in stride(from: 0, to: size / width, by: 1) where box.top..<box.top + box.height ~= row % height {
+      for row in 0..<size / width where box.top..<box.top + box.height ~= row % height {
         let start = row * width + box.left
         result.replaceSubrange(
           own + start..<own + start + box.width, with: images[other + start..<other + start + box.width])

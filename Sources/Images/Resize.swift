@@ -1,9 +1,9 @@
 extension Picture {
-  /// This picture in another size by bicubic interpolation, smoothed where it shrinks: the bits of Pillow 10's
-  /// `resize(…, BICUBIC)`, which torchvision's and timm's transforms of images are made of.
-  func resized(height: Int, width: Int) -> Picture {
-    let rows = height == self.height ? nil : BicubicTaps(from: self.height, to: height)
-    let columns = width == self.width ? nil : BicubicTaps(from: self.width, to: width)
+  /// This picture in another size, smoothed where it shrinks: the bits of Pillow 10's `resize`, which torchvision's and
+  /// timm's transforms of images are made of.
+  func resized(height: Int, width: Int, by filter: ResizeFilter = .bicubic) -> Picture {
+    let rows = height == self.height ? nil : ResizeTaps(filter, from: self.height, to: height)
+    let columns = width == self.width ? nil : ResizeTaps(filter, from: self.width, to: width)
     // Along rows first, as Pillow does; both passes round to bytes.
     let narrow = columns.map { taps in
       Picture(
@@ -30,8 +30,24 @@ extension Picture {
   }
 }
 
+/// How much a pixel counts by its distance from where one of the result lies.
+enum ResizeFilter {
+  case bicubic, box
+
+  /// Where it ends.
+  fileprivate var support: Double { self == .bicubic ? 2 : 0.5 }
+
+  fileprivate func callAsFunction(_ distance: Double) -> Double {
+    guard self == .bicubic else { return distance > -0.5 && distance <= 0.5 ? 1 : 0 }
+    // Keys' kernel (1981) with a = -0.5.
+    let (x, a) = (abs(distance), -0.5)
+    if x < 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0
+  }
+}
+
 /// Which bytes of a line the bytes of a resized one are sums of, and with which weights.
-private struct BicubicTaps {
+private struct ResizeTaps {
   /// Fractional bits of a weight.
   private static let precision = 22
 
@@ -40,34 +56,27 @@ private struct BicubicTaps {
   private let ends: [Int]
   private let weights: [Int32]
 
-  init(from source: Int, to result: Int) {
+  init(_ filter: ResizeFilter, from source: Int, to result: Int) {
     self.source = source
     let scale = Double(source) / Double(result)
     let stretch = max(1, scale)
-    let support = 2 * stretch
+    let support = filter.support * stretch
     var (starts, ends, weights): ([Int], [Int], [Int32]) = ([], [], [])
     for place in 0..<result {
       let center = (Double(place) + 0.5) * scale
       let first = max(0, Int(center - support + 0.5))
       let last = min(source, Int(center + support + 0.5))
-      let values = (first..<last).map { BicubicTaps.cubic((Double($0) - center + 0.5) * (1 / stretch)) }
+      let values = (first..<last).map { filter((Double($0) - center + 0.5) * (1 / stretch)) }
       // In the order in which Pillow multiplies and adds: last bits decide how a weight is rounded.
       let total = values.reduce(0, +)
       starts.append(first)
       for value in values {
-        let scaled = (total == 0 ? value : value / total) * Double(1 << BicubicTaps.precision)
+        let scaled = (total == 0 ? value : value / total) * Double(1 << ResizeTaps.precision)
         weights.append(Int32(scaled < 0 ? scaled - 0.5 : scaled + 0.5))
       }
       ends.append(weights.count)
     }
     (self.starts, self.ends, self.weights) = (starts, ends, weights)
-  }
-
-  /// Keys' kernel (1981) with a = -0.5.
-  private static func cubic(_ distance: Double) -> Double {
-    let (x, a) = (abs(distance), -0.5)
-    if x < 1 { return ((a + 2) * x - (a + 3)) * x * x + 1 }
-    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0
   }
 
   /// - Parameters:
@@ -82,7 +91,7 @@ private struct BicubicTaps {
           sums.withUnsafeMutableBufferPointer { sums in
             for line in 0..<lines {
               for place in starts.indices {
-                sums.update(repeating: 1 << Int32(BicubicTaps.precision - 1))
+                sums.update(repeating: 1 << Int32(ResizeTaps.precision - 1))
                 var from = (line * source + starts[place]) * stride
                 // All bytes of a place for one tap after the other: along columns these are rows, whose sums become vectors.
                 for tap in (place == 0 ? 0 : ends[place - 1])..<ends[place] {
@@ -92,7 +101,7 @@ private struct BicubicTaps {
                 }
                 for lane in 0..<stride {
                   result[count &+ lane] = UInt8(
-                    truncatingIfNeeded: max(0, min(255, sums[lane] >> Int32(BicubicTaps.precision))))
+                    truncatingIfNeeded: max(0, min(255, sums[lane] >> Int32(ResizeTaps.precision))))
                 }
                 count &+= stride
               }

@@ -35,6 +35,7 @@ private struct Pillow: Decodable {
 
   let files: [String: Result]
   let resized: [Result]
+  let boxed: [Result]
   let dull: Result
   let operations: [Operation]
 
@@ -57,9 +58,12 @@ private struct Pillow: Decodable {
 
   @Test func picturesAreResizedAsPillowResizesThem() throws {
     let picture = try Picture(reading: Self.path("color.png"))
-    for expected in try Pillow.read().resized {
-      let resized = picture.resized(height: expected.height, width: expected.width)
-      #expect(resized == expected.picture, "\(expected.height) x \(expected.width)")
+    let pillow = try Pillow.read()
+    for (filter, results) in [(ResizeFilter.bicubic, pillow.resized), (.box, pillow.boxed)] {
+      for expected in results {
+        let resized = picture.resized(height: expected.height, width: expected.width, by: filter)
+        #expect(resized == expected.picture, "\(expected.height) x \(expected.width) by \(filter)")
+      }
     }
   }
 

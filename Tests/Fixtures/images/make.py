@@ -91,6 +91,7 @@ json.dump(
     {
         "files": {name: entry(Image.open(path(name))) for name in files},
         "resized": [entry(small.resize(size, BICUBIC)) for size in [(9, 7), (30, 21), (23, 5), (11, 17), (1, 1), (37, 29)]],
+        "boxed": [entry(small.resize(size, Image.Resampling.BOX)) for size in [(18, 13), (12, 9), (30, 21)]],
         "dull": entry(dull),
         "operations": warps,
     },
