@@ -32,7 +32,7 @@ extension Picture {
     case .invert: return mapped { 255 - $0 }
     case .posterize:
       let kept = 4 - Int(4 * level)
-      return mapped { kept >= 8 ? $0 : $0 & ~(0xff >> kept) }
+      return mapped { $0 & ~(0xff >> kept) }
     case .solarize:
       let threshold = 256 - Int(256 * level)
       return mapped { $0 < threshold ? $0 : 255 - $0 }
@@ -60,7 +60,7 @@ extension Picture {
 
   private func mapped(_ level: (Int) -> Int) -> Picture {
     let table = (0..<256).map { UInt8(level($0)) }
-    return mappedByChannel { _ in table }
+    return Picture(height: height, width: width, channels: channels, bytes: bytes.map { table[Int($0)] })
   }
 
   /// - Parameter table: what each level of a channel becomes, from how often it occurs.
