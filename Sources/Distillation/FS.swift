@@ -16,18 +16,16 @@ package struct FS: Phase {
     // What was said of drop path and noise in training holds for the frozen part as well, as published.
     let student = recipe.student.whole(
       block: "student", dropPath: settings.dropPath, classes: few.ways, head: head)
-    var task = TrainingTask(
+    return TrainingTask(
       name: "FS", dataStream: "FS", settings: settings,
       units: [
         .frozen(student.model.layout, keptWith: FS.block),
         .init(head.layout, isTrained: true, origin: .fresh(as: FS.block)),
-      ], images: recipe.images(of: FS.block)
+      ], images: recipe.images(of: FS.block), source: .fewShot
     ) { (step, record) throws(ShapeError) in
       let logits = try student.model.logits(step.images, step.pass("student", training: true))
       try record(step.classification(logits, trains: FS.block))
     }
-    task.source = .fewShot
-    return task
   }
 }
 

@@ -65,19 +65,18 @@ package struct Pipeline: Sendable {
       TrainingImages(taught: taught.training, target: target.training, support: fewShot?.support)
     }
 
-    fileprivate static func isTaught(_ block: String) -> Bool { block == "meta" || block == "teacher" }
-
-    /// What the whole model of this name is evaluated on.
-    func evaluated(_ block: String) -> [(split: String, data: ImageDataset)] {
-      if block == FS.block { return fewShot.map { [("test", $0.query)] } ?? [] }
-      let splits = Images.isTaught(block) ? taught : target
+    /// What a model that reads these is evaluated on.
+    func evaluated(_ source: TrainingTask.Source) -> [(split: String, data: ImageDataset)] {
+      if source == .fewShot { return fewShot.map { [("test", $0.query)] } ?? [] }
+      let splits = source == .taught ? taught : target
       return [("validation", splits.validation), ("test", splits.test)]
     }
 
     /// The test images alone of the whole model of this name.
     package static func test(of block: String, _ recipe: Recipe) throws(RunError) -> ImageDataset {
-      if block == FS.block, let few = recipe.fewShot { return try fewShot(few, recipe, .test) }
-      let (data, task) = isTaught(block) ? (recipe.data, recipe.task) : recipe.target
+      let source = recipe.source(of: block)
+      if source == .fewShot, let few = recipe.fewShot { return try fewShot(few, recipe, .test) }
+      let (data, task) = source == .taught ? (recipe.data, recipe.task) : recipe.target
       return try attempt { () throws(StorageError) in try data.dataset(.test, for: task) }
     }
 
@@ -162,7 +161,7 @@ package struct Pipeline: Sendable {
     for model in evaluated {
       let block = model.layout.block
       let task = recipe.images(of: block)
-      let sets = images.evaluated(block).map(\.data.count)
+      let sets = images.evaluated(recipe.source(of: block)).map(\.data.count)
       let corrupted = recipe.evaluation.corruptions.count * min(recipe.evaluation.images, sets.last ?? 0)
       let program = try attempt { () throws(ShapeError) in try Evaluator.program(model, task) }
       programs.append((program, (sets.reduce(0, +) + corrupted) / Evaluator.batch(task) + 1))
@@ -214,7 +213,8 @@ package struct Pipeline: Sendable {
       let checkpoint = try StoredModel(reading: directory.checkpoint(contestant.block))
       let evaluator = try checkpoint.evaluator(on: trainer.device, choices: trainer.choices)
       var results: [Evaluation] = []
-      for (split, data) in images.evaluated(contestant.block) where data.count > 0 {
+      let source = recipe.source(of: contestant.block)
+      for (split, data) in images.evaluated(source) where data.count > 0 {
         let result = try evaluator.run(over: data)
         let row = MetricsRow(
           result, on: split, task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
@@ -223,9 +223,12 @@ package struct Pipeline: Sendable {
         results.append(result)
       }
       guard let last = results.last else { continue }
-      let tests = Images.isTaught(contestant.block) ? taught : corrupted
       let harder =
-        contestant.block == FS.block ? CorruptedTests.Results(results: []) : try tests.run(evaluator)
+        switch source {
+        case .taught: try taught.run(evaluator)
+        case .target: try corrupted.run(evaluator)
+        case .fewShot: CorruptedTests.Results(results: [])
+        }
       for result in harder.results {
         let row = result.row(task: contestant.tasks.last ?? "", block: contestant.block, step: checkpoint.step)
         try attempt { () throws(StorageError) in try directory.metrics.append(row) }

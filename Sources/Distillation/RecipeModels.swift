@@ -39,11 +39,21 @@ extension Recipe {
     }
   }
 
+  /// Which of the recipe's data sets the whole model of this name reads.
+  func source(of block: String) -> TrainingTask.Source {
+    switch block {
+    case "meta", "teacher": .taught
+    case FS.block where fewShot != nil: .fewShot
+    default: .target
+    }
+  }
+
   /// The images that the whole model of this name reads.
   package func images(of block: String) -> ImageTask {
-    guard block != "meta", block != "teacher" else { return task }
+    let source = source(of: block)
+    guard source != .taught else { return task }
     var task = target.task
-    if block == FS.block, let fewShot { task.classes = fewShot.ways }
+    if source == .fewShot, let fewShot { task.classes = fewShot.ways }
     return task
   }
 

@@ -66,7 +66,7 @@ package struct TrainingTask: Sendable {
     case taught, target, fewShot
   }
 
-  package var source = Source.taught
+  package private(set) var source = Source.taught
   package let objectives: Objectives
 
   /// The task with another number of micro-batches.

@@ -5,17 +5,17 @@ import Storage
 package struct Augmentation: Sendable, Hashable {
   /// Share of a picture's area that a random rectangle of it, resized to a square, has at least; nil for no such crop.
   /// Up to 32 pixels a square is cut instead out of the picture with a black border of 4.
-  package var crop: Double?
+  package let crop: Double?
   /// How often left and right are exchanged.
-  package var flip: Double
+  package let flip: Double
   /// Of RandAugment's two operations, 0...10; nil for none.
-  package var randAugment: Double?
+  package let randAugment: Double?
   /// How often a rectangle becomes noise.
-  package var erasing: Double
+  package let erasing: Double
   /// Both parameters of the beta distribution that mixup draws its weight from; nil for none.
-  package var mixup: Double?
+  package let mixup: Double?
   /// The same of the area that cutmix takes from another image. Where both are set, each batch gets one of them.
-  package var cutmix: Double?
+  package let cutmix: Double?
 
   package init(
     crop: Double? = nil, flip: Double = 0, randAugment: Double? = nil, erasing: Double = 0, mixup: Double? = nil,

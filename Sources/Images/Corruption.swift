@@ -176,6 +176,6 @@ extension ImageDataset {
     for number in 0..<count { pixels += corruptor(try image(number), seed: seed, number: number) }
     return try ImageDataset(
       name: "\(name), \(corruption.rawValue) \(severity)", channels: channels, height: height, width: width,
-      classes: classes, pixels: pixels, labels: (0..<count).map { UInt8(label($0)) })
+      classes: classes, pixels: pixels, labels: (0..<count).map(label))
   }
 }

@@ -47,7 +47,8 @@ package struct ImageDataset: Sendable {
   ///   - pixels: (samples, channels, height, width), row-major
   ///   - labels: (samples), each below `classes`
   package init(
-    name: String, channels: Int, height: Int, width: Int, classes: Int, pixels: [UInt8], labels: [UInt8]
+    name: String, channels: Int, height: Int, width: Int, classes: Int, pixels: [UInt8],
+    labels: [some FixedWidthInteger]
   ) throws(StorageError) {
     guard channels > 0, height > 0, width > 0, pixels.count == labels.count * channels * height * width else {
       throw .invalid(

@@ -175,6 +175,9 @@ import Testing
     #expect(noisy.name == "four, gaussian_noise 2")
     // Equal images, different noise.
     #expect(try noisy.image(0) != noisy.image(1))
+    let many = try ImageDataset(
+      name: "x", channels: 1, height: 2, width: 2, classes: 1000, pixels: [1, 2, 3, 4], labels: [999])
+    #expect(try many.corrupted(by: .contrast, severity: 1).label(0) == 999)
   }
 }
 

@@ -59,6 +59,8 @@ package struct ImageFiles: Sendable {
     return ImageFiles(paths: paths, labels: chosen, classes: classes)
   }
 
+  private static let advice = "name the directory that holds the unpacked data set"
+
   private static func byClass(_ directory: String, inner: String = "") throws(StorageError) -> ImageFiles {
     let names = try entries(directory, directories: true)
     var (paths, labels): ([String], [UInt32]) = ([], [])
@@ -84,7 +86,7 @@ package struct ImageFiles: Sendable {
   private static func entries(_ directory: String, directories: Bool) throws(StorageError) -> [String] {
     guard let stream = opendir(directory) else {
       throw errno == ENOENT
-        ? .missing(path: directory, advice: "name the directory that holds the unpacked data set")
+        ? .missing(path: directory, advice: advice)
         : .system(action: "list", path: directory, code: errno)
     }
     defer { closedir(stream) }
@@ -103,7 +105,7 @@ package struct ImageFiles: Sendable {
 
   /// The first `fields` words of every line, which are parted by blanks or tabs.
   private static func lines(_ path: String, fields: Int) throws(StorageError) -> [[String]] {
-    let file = try MappedFile(path, advice: "name the directory that holds the unpacked data set")
+    let file = try MappedFile(path, advice: advice)
     let text = file.withBytes { String(decoding: $0, as: UTF8.self) }
     var lines: [[String]] = []
     for (number, line) in text.split(whereSeparator: \.isNewline).enumerated() {
