@@ -1,4 +1,5 @@
 import ArgumentParser
+import GPU
 import Graph
 
 /// `graft bench`: one file per subcommand, all measured by `Tuning.OpTimer` and reported by `Session`.
@@ -11,7 +12,6 @@ package struct Bench: ParsableCommand {
       """,
     subcommands: [
       PeakBench.self, OpsBench.self, MatmulBench.self, AttentionBench.self, MoEBench.self, StepBench.self,
-      CircuitBench.self,
       CircuitBench.self, ShaderBench.self, CompareBench.self,
     ])
 
@@ -29,6 +29,8 @@ func checkSizes(_ option: String, _ shapes: [Shape]) throws {
   }
 }
 
+extension Precision: ExpressibleByArgument {}
+
 /// Options of every bench that measures.
 struct BenchOptions: ParsableArguments {
   @Option(help: "Index or part of the name of the device; the fastest kind by default (see graft devices).")
@@ -41,6 +43,8 @@ struct BenchOptions: ParsableArguments {
     inversion: .prefixedNo, help: "Take the kernels that measurements choose, as runs do, and not the default ones.")
   var tune = true
   @Flag(help: "One JSON object a line on standard output instead of the table.") var json = false
+  @Option(help: "f32, or mixed: factors of products rounded to f16 where the device has matrix units.")
+  var precision: Precision?
   @Option(help: "Also draw a roofline picture (SVG) into this file.") var plot: String?
 
   func validate() throws {

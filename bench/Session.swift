@@ -13,13 +13,15 @@ final class Session {
   private let commit = builtCommit()
 
   /// Opens the device, says which one runs, and measures its peak if that is asked for.
-  init(_ options: BenchOptions) throws {
+  /// - Parameter precision: what counts where the options say nothing.
+  init(_ options: BenchOptions, _ precision: Precision = .f32) throws {
     self.options = options
     let isJSON = options.json
     let width = VectorWidth.settle(options.tune ? .measured : .driversOwn, device: options.device) {
       Session.tell($0, aside: isJSON)
     }
-    device = try Device.open(options.device)
+    let precision = options.precision ?? precision
+    device = try Device.open(options.device, precision: precision)
     let snapshot = device.snapshot
     width.check(snapshot) { Session.tell($0, aside: isJSON) }
     let kind = snapshot.kind == .cpu ? "software" : snapshot.kind.rawValue
@@ -27,6 +29,7 @@ final class Session {
     let peak = options.peak ? try Peak(of: device, seconds: min(options.seconds, 0.5)) : nil
     self.peak = peak
     note("device: \(snapshot.name), driver \(snapshot.driverName) \(snapshot.driverInfo) (\(kind))\(clock)")
+    if let text = device.precisionNote(asked: precision) { note(text) }
     if let peak {
       note(String(format: "measured peak: %.1f GFLOP/s f32, %.1f GB/s", peak.gflops, peak.gbps))
     }

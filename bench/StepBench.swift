@@ -25,7 +25,7 @@ struct StepBench: ParsableCommand {
   func run() throws {
     let recipe = try Recipe(reading: recipe)
     let pairs = try pairs?.numbers(of: recipe) ?? Array(0..<recipe.pairs)
-    let session = try Session(options)
+    let session = try Session(options, recipe.precision)
     let rate = try WholeStep.matmulRate(session)
     let phases = recipe.allPhases(pairs: pairs)
     for phase in phases where self.phase == nil || phase.name == self.phase {

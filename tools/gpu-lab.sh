@@ -72,7 +72,7 @@ case "${1-}" in
     ;;
 esac
 
-tools/debian-suite.sh "$sid" sid mesa-vulkan-drivers libvulkan1 mesa-drm-shim
+tools/debian-suite.sh "$sid" sid mesa-vulkan-drivers libvulkan1 mesa-drm-shim vulkan-validationlayers
 "${SWIFT:-swift}" build -c release --product graft
 text=$(sed '/^## /,$d' docs/kernels.md)
 for target in "${installed[@]}" "${newer[@]}"; do

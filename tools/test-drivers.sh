@@ -38,7 +38,9 @@ suite() (
     lavapipe) ;;
     lavapipe-128 | lavapipe-512) export LP_NATIVE_VECTOR_WIDTH=${1#lavapipe-} ;;
     lavapipe-sid)
-      tools/debian-suite.sh "$folder/sid" sid mesa-vulkan-drivers libvulkan1 mesa-drm-shim
+      tools/debian-suite.sh "$folder/sid" sid mesa-vulkan-drivers libvulkan1 mesa-drm-shim vulkan-validationlayers
+      # The installed layer is older than what this driver offers.
+      export VK_LAYER_PATH=$folder/sid/root/usr/share/vulkan/explicit_layer.d
       VK_ICD_FILENAMES=$folder/sid/root/usr/share/vulkan/icd.d/lvp_icd.json
       run=("$folder/sid/run")
       ;;

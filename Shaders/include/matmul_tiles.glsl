@@ -1,21 +1,12 @@
 // A tile of C = op(A) op(B), SIZE x SIZE, by a workgroup of 2 SIZE invocations, operands through shared memory: for GPUs.
-//   NN: A [M, K], B [K, N]    NT: A [M, K], B [N, K]    TN: A [K, M], B [K, N]
 // SIZE 32, 64, 128 gives an invocation 16, 32, 64 sums in registers, and in every step of DEPTH products one vector of
 // A and one of B to fetch. The next step's are fetched before this one's products and stored after them, into the other
 // half of the shared memory, so that one barrier per step is enough.
 //
 // The includer declares the rows that operands are really stored in: `int row_of_a(int)`, `int row_of_b(int)`.
 #extension GL_EXT_control_flow_attributes : require
-layout(local_size_x_id = 0) in;  // 2 SIZE
-layout(constant_id = 1) const int SIZE = 64;
-layout(constant_id = 5) const uint FORM = 0;
-layout(constant_id = 6) const bool ALIGNED_A = true;  // rows of A are whole vectors
-layout(constant_id = 7) const bool ALIGNED_B = true;
-#include "epilogue.glsl"
-layout(binding = 5) readonly buffer A { vec4 a[]; };
-layout(binding = 6) readonly buffer B { vec4 b[]; };
+#include "tile_operands.glsl"
 
-const uint NN = 0, NT = 1, TN = 2;
 const int DEPTH = 8;
 // Sums of an invocation: QUADS_M x QUADS_N squares of 4 x 4, a quarter or half of the tile apart.
 const int QUADS_M = SIZE > 32 ? 2 : 1;
@@ -31,13 +22,6 @@ ivec2 place(bool along_k) {
   int i = int(gl_LocalInvocationID.x);
   return along_k ? ivec2(i / 2, i % 2 * 4) : ivec2(i % (SIZE / 4) * 4, i / (SIZE / 4));
 }
-
-/// Elements i ..< i + 4 of a row of `count` that begins at `start`; zeros past its end.
-#define FETCH(buffer, aligned, start, i, count) \
-  (aligned ? ((i) < (count) ? buffer[((start) + (i)) >> 2] : vec4(0.0)) \
-           : vec4(PICK(buffer, start, i, count), PICK(buffer, start, (i) + 1, count), \
-                  PICK(buffer, start, (i) + 2, count), PICK(buffer, start, (i) + 3, count)))
-#define PICK(buffer, start, i, count) ((i) < (count) ? buffer[((start) + (i)) >> 2][((start) + (i)) & 3] : 0.0)
 
 /// Stores an operand's vector as column or as row of the shared tile [k][along the tile].
 #define KEEP(tile, along_k, at, value) \

@@ -1,4 +1,5 @@
 import Foundation
+import GPU
 import Models
 import NN
 import Ops
@@ -22,6 +23,7 @@ package struct Recipe: Sendable {
   package let hasTarget: Bool
   package let optimizer: OptimizerSettings
   package let labelSmoothing: Double
+  package let precision: Precision
   package let phases: [PhaseName: PhaseSettings]
   package let distillation: DistillationSettings
   package let controls: ControlSettings
@@ -154,6 +156,7 @@ extension Recipe {
         eps: try o.double("eps", 1e-8), weightDecay: try o.double("weight_decay", 0.05))
     }
     labelSmoothing = try reader.double("label_smoothing", 0.1, in: 0...1)
+    precision = reader.has("precision") ? try reader.choice("precision") : .f32
     var few: FewShotSettings?
     if reader.has("few_shot") { few = try reader.section("few_shot", FewShotSettings.init) }
     fewShot = few

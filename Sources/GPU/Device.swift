@@ -22,10 +22,21 @@ package final class Device: Sendable {
 
   /// The device that `DevicePlan(choosing: name)` picks from all that are present.
   package static func open(
-    _ name: String? = nil, validation: Bool = false, for purpose: DevicePurpose = .running
+    _ name: String? = nil, validation: Bool = false, for purpose: DevicePurpose = .running,
+    precision: Precision = .f32
   ) throws(VulkanError) -> Device {
     let instance = try Instance(validation: validation)
-    return try Device(plan: DevicePlan(choosing: name, from: instance.snapshots(), for: purpose), instance: instance)
+    let plan = try DevicePlan(choosing: name, from: instance.snapshots(), for: purpose, precision: precision)
+    return try Device(plan: plan, instance: instance)
+  }
+
+  /// What a person should know of the precision that a run asks for; nil where that is f32.
+  package func precisionNote(asked precision: Precision) -> String? {
+    guard precision == .mixed else { return nil }
+    guard let unit = traits.matrixUnit else {
+      return "mixed precision: no matrix units with f16 factors and f32 sums (\(MatrixUnit.deviceExtension)), so products are f32"
+    }
+    return "mixed precision: products by matrix units of \(unit.m) x \(unit.n) x \(unit.k), factors f16, sums f32"
   }
 
   package var plan: DevicePlan { logical.plan }

@@ -28,9 +28,12 @@ package struct DevicePlan: Sendable, Hashable {
   /// `choosing` is an index into the list or part of a name in any case. Without it the first of discrete, integrated,
   /// virtual and other devices wins; a CPU only where there is nothing else.
   ///
+  /// - Parameter precision: what products are computed in; `mixed` makes no difference to a device without matrix units.
+  ///
   /// Throws `noDriver`, `unknownDevice`, or `unsuitableDevice` with the missing feature.
   package init(
-    choosing: String?, from snapshots: [DeviceSnapshot], for purpose: DevicePurpose = .running
+    choosing: String?, from snapshots: [DeviceSnapshot], for purpose: DevicePurpose = .running,
+    precision: Precision = .f32
   ) throws(VulkanError) {
     guard !snapshots.isEmpty else { throw .noDriver }
     let matching = snapshots.enumerated().filter { position, device in
@@ -49,10 +52,10 @@ package struct DevicePlan: Sendable, Hashable {
     // What does not qualify hides none that does, unless it was asked for.
     let others = choosing == nil ? preferred.dropFirst() : []
     do throws(VulkanError) {
-      try self.init(first, purpose)
+      try self.init(first, purpose, precision)
     } catch {
       for device in others {
-        guard let plan = try? DevicePlan(device, purpose) else { continue }
+        guard let plan = try? DevicePlan(device, purpose, precision) else { continue }
         self = plan
         return
       }
@@ -60,7 +63,7 @@ package struct DevicePlan: Sendable, Hashable {
     }
   }
 
-  private init(_ device: DeviceSnapshot, _ purpose: DevicePurpose) throws(VulkanError) {
+  private init(_ device: DeviceSnapshot, _ purpose: DevicePurpose, _ precision: Precision) throws(VulkanError) {
     let quirks = DriverQuirks.of(device)
     guard device.version.lexicographicallyPrecedes([1, 2]) == false else {
       throw .unsuitableDevice(
@@ -98,12 +101,16 @@ package struct DevicePlan: Sendable, Hashable {
     } else {
       requiredSubgroupSize = nil
     }
+    // Shuffles are no part of it, but where those are wrong the driver is not sure of its lanes.
+    let hasMatrices = quirks.hasMatrixUnits && shuffles && device.shaderFloat16 && device.vulkanMemoryModel
+    let matrixUnit = precision == .mixed && hasMatrices ? MatrixUnit.preferred(of: device.matrixUnits) : nil
     // GCN runs subgroups of 64 only, the later families of 32 too.
     let isGCN = device.vendorID == 0x1002 && (device.subgroups.choices?.lowerBound ?? device.subgroups.size) == 64
     // A portability driver demands that its extension is enabled.
     let optional = [
       "VK_KHR_portability_subset", VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, VK_EXT_CALIBRATED_TIMESTAMPS_EXTENSION_NAME,
       device.discardsOutside ? VK_EXT_ROBUSTNESS_2_EXTENSION_NAME : "",
+      matrixUnit == nil ? "" : MatrixUnit.deviceExtension,
       requiredSubgroupSize == nil ? "" : VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME,
       purpose == .running ? "" : VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME,
     ]
@@ -113,7 +120,7 @@ package struct DevicePlan: Sendable, Hashable {
       isSoftware: device.kind == .cpu,
       hasLargeRegisterFile: !isGCN,
       hasInt64: device.shaderInt64 && (device.kind != .cpu || usesAddresses),
-      discardsOutside: device.discardsOutside, longestLoop: device.longestLoop,
+      discardsOutside: device.discardsOutside, matrixUnit: matrixUnit, longestLoop: device.longestLoop,
       maxTexelBufferElements: device.limits.texelBufferElements, maxStorageBuffers: device.limits.storageBuffers,
       sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,

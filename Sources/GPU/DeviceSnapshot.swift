@@ -107,6 +107,9 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var discardsOutside = false
   package var timelineSemaphore = true
   package var shaderFloat16 = false
+  package var vulkanMemoryModel = false
+  /// What subgroups can multiply at once, empty without matrix units.
+  package var matrixUnits: [MatrixUnit] = []
   /// Whether the driver tells what its compiler made of a kernel.
   package var executableInfo = false
   /// Integers of 64 bits, which lanes can exchange, too.
@@ -134,7 +137,7 @@ package struct DeviceSnapshot: Sendable, Hashable {
 }
 
 extension DeviceSnapshot {
-  init(reading device: Handle, index: Int) throws(VulkanError) {
+  init(reading device: Handle, of instance: Handle, index: Int) throws(VulkanError) {
     var scratch = Scratch()
     defer { scratch.free() }
     let raw = device.raw
@@ -182,10 +185,15 @@ extension DeviceSnapshot {
     let hasRobustness = self.extensions.contains(VK_EXT_ROBUSTNESS_2_EXTENSION_NAME)
     controlFeatures.pointee.pNext =
       hasRobustness ? UnsafeMutableRawPointer(robustness) : robustness.pointee.pNext
+    let matrixFeatures = scratch.one(GraftCooperativeMatrixFeatures())
+    matrixFeatures.pointee.sType = GRAFT_COOPERATIVE_MATRIX_FEATURES
+    matrixFeatures.pointee.pNext =
+      hasControl ? UnsafeMutableRawPointer(controlFeatures) : controlFeatures.pointee.pNext
+    let hasMatrices = self.extensions.contains(MatrixUnit.deviceExtension)
     let features12 = scratch.one(VkPhysicalDeviceVulkan12Features())
     features12.pointee.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES
     features12.pointee.pNext =
-      hasControl ? UnsafeMutableRawPointer(controlFeatures) : controlFeatures.pointee.pNext
+      hasMatrices ? UnsafeMutableRawPointer(matrixFeatures) : matrixFeatures.pointee.pNext
     var features = VkPhysicalDeviceFeatures2()
     features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2
     features.pNext = UnsafeMutableRawPointer(features12)
@@ -202,6 +210,8 @@ extension DeviceSnapshot {
     bufferAddresses = features12.pointee.bufferDeviceAddress != 0
     timelineSemaphore = features12.pointee.timelineSemaphore != 0
     shaderFloat16 = features12.pointee.shaderFloat16 != 0
+    vulkanMemoryModel = features12.pointee.vulkanMemoryModel != 0
+    if matrixFeatures.pointee.cooperativeMatrix != 0 { matrixUnits = try MatrixUnit.all(of: device, instance) }
     executableInfo = executableFeatures.pointee.pipelineExecutableInfo != 0
 
     let compute = VK_SHADER_STAGE_COMPUTE_BIT.rawValue

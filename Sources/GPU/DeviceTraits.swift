@@ -11,6 +11,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var hasInt64: Bool
   /// Whether stores outside of what is bound are discarded.
   package var discardsOutside: Bool
+  /// What products may use, which round their factors then; nil where the device has none, or computes in f32 (`Precision`).
+  package var matrixUnit: MatrixUnit?
   /// Of a software driver's processor.
   package var longestLoop: LongestLoop
   package var maxTexelBufferElements: Int
@@ -29,7 +31,7 @@ package struct DeviceTraits: Sendable, Hashable {
 
   package init(
     subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true, hasInt64: Bool = true,
-    discardsOutside: Bool = true,
+    discardsOutside: Bool = true, matrixUnit: MatrixUnit? = nil,
     longestLoop: LongestLoop = .instructions4000, maxTexelBufferElements: Int = 1 << 27, maxStorageBuffers: Int = 16,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
     maxStorageBufferRange: Int = 1 << 27, maxAllocationBytes: Int = .max,
@@ -41,6 +43,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.hasLargeRegisterFile = hasLargeRegisterFile
     self.hasInt64 = hasInt64
     self.discardsOutside = discardsOutside
+    self.matrixUnit = matrixUnit
     self.longestLoop = longestLoop
     self.maxTexelBufferElements = maxTexelBufferElements
     self.maxStorageBuffers = maxStorageBuffers
@@ -52,6 +55,8 @@ package struct DeviceTraits: Sendable, Hashable {
     self.maxGroups = maxGroups
     self.maxWorkgroupSize = maxWorkgroupSize
   }
+
+  package var precision: Precision { matrixUnit == nil ? .f32 : .mixed }
 
   /// Whether kernels take their wide forms, which store eight floats as four 64-bit integers: a software driver's loop over lanes costs
   /// the same for those, and stores lane by lane are fewer. On that driver they also read by address (`DevicePlan.usesAddresses`).

@@ -6,6 +6,8 @@ struct DriverQuirks: Sendable, Hashable {
   var refusal: String?
   /// Whether what it says of subgroup shuffles holds.
   var shuffles = true
+  /// Whether it has the matrix units that it lists.
+  var hasMatrixUnits = true
   /// The subgroup size to ask for instead of the driver's default.
   var subgroupSize: Int?
   var hasTimestamps = true
@@ -50,6 +52,9 @@ struct DriverQuirks: Sendable, Hashable {
     Row(driver: VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS) { $0.subgroupSize = 16 },
     // Timestamps are accepted and mean nothing.
     Row(driver: VK_DRIVER_ID_GOOGLE_SWIFTSHADER) { $0.hasTimestamps = false },
+    // They list matrix units for GPUs that have none, too, and crash or emulate them there.
+    Row(driver: VK_DRIVER_ID_AMD_OPEN_SOURCE) { $0.hasMatrixUnits = false },
+    Row(driver: VK_DRIVER_ID_AMD_PROPRIETARY) { $0.hasMatrixUnits = false },
     // One AMD GPU is often listed by several drivers.
     Row(driver: VK_DRIVER_ID_AMD_OPEN_SOURCE) { $0.rank = 1 },
     Row(driver: VK_DRIVER_ID_AMD_PROPRIETARY) { $0.rank = 2 },

@@ -84,7 +84,7 @@ package final class Instance: Sendable {
   package func snapshots() throws(VulkanError) -> [DeviceSnapshot] {
     var snapshots: [DeviceSnapshot] = []
     for (index, device) in try physicalDevices().enumerated() {
-      snapshots.append(try DeviceSnapshot(reading: device, index: index))
+      snapshots.append(try DeviceSnapshot(reading: device, of: handle, index: index))
     }
     return snapshots
   }

@@ -58,6 +58,14 @@ final class LogicalDevice: Sendable {
       robustness.pNext = features12.pNext
       features12.pNext = UnsafeMutableRawPointer(scratch.one(robustness))
     }
+    if plan.traits.matrixUnit != nil {
+      var matrices = GraftCooperativeMatrixFeatures()
+      matrices.sType = GRAFT_COOPERATIVE_MATRIX_FEATURES
+      matrices.cooperativeMatrix = VkBool32(VK_TRUE)
+      matrices.pNext = features12.pNext
+      features12.pNext = UnsafeMutableRawPointer(scratch.one(matrices))
+      features12.vulkanMemoryModel = VkBool32(VK_TRUE)
+    }
     if plan.requiredSubgroupSize != nil {
       control.pNext = features12.pNext
       features12.pNext = UnsafeMutableRawPointer(scratch.one(control))

@@ -6,7 +6,9 @@ extension Op {
   /// buffers a second time with storage buffers: which way is faster is a matter of the device, and no compiler's figure tells.
   package func offers(_ site: LaunchSite) -> [Variant] {
     func formed(_ variant: Variant, _ name: String, fromBuffers: Bool) -> Variant {
-      Variant(name, variant.launch.formed(for: site, colocation: colocated, fromBuffers: fromBuffers))
+      Variant(
+        name, variant.launch.formed(for: site, colocation: colocated, fromBuffers: fromBuffers),
+        roundsFactors: variant.roundsFactors)
     }
     let variants = variants(site)
     let usual = variants.map { formed($0, $0.name, fromBuffers: false) }

@@ -30,11 +30,17 @@ package struct Variant: Sendable {
   /// Unique among the variants of a site, and stable: measurements are stored under it, e.g. `lanes 16x64`.
   package let name: String
   package let launch: Launch
+  /// Whether factors of products are rounded to f16, as a run in mixed precision allows.
+  package let roundsFactors: Bool
 
-  package init(_ name: String, _ launch: Launch) {
+  package init(_ name: String, _ launch: Launch, roundsFactors: Bool = false) {
     self.name = name
     self.launch = launch
+    self.roundsFactors = roundsFactors
   }
+
+  /// The tolerance of an op's cases, or what f16 allows: factors have 11 bits.
+  package func tolerance(of usual: Double) -> Double { roundsFactors ? max(usual, 2e-3) : usual }
 }
 
 /// One kernel invocation over abstract operands; memory is bound when the plan is recorded.

@@ -20,6 +20,7 @@ package struct GroupedMatmul: Op {
   let transposing: Transposition
   let gathered: Gathered
   var epilogue = Epilogue()
+  var cotangent = Cotangent.neither
 
   package func infer(_ inputs: [TensorType]) throws(ShapeError) -> [TensorType] {
     let (a, b, experts, slots) = (inputs[0].shape, inputs[1].shape, inputs[2].count - 1, inputs[3].count)
@@ -77,7 +78,7 @@ package struct GroupedMatmul: Op {
       candidates = (pays ? packed + inPlace : inPlace + packed) + [Variant("lanes", lanes(site))]
     }
     let fitting = candidates.compactMap { $0 }.filter { $0.launch.misfit(at: site) == nil }
-    return fitting.isEmpty ? tiled(site) : fitting
+    return fitting.isEmpty ? tiled(site) : fitting + tiled(site).filter(\.roundsFactors)
   }
 
   /// Each expert's weights are the right operand, its rows the left; nil where the kernel does not do it.
@@ -209,7 +210,8 @@ package struct GroupedMatmul: Op {
     let (x, weights, needs) = (pullback.inputs[0], pullback.inputs[1], pullback.needs)
     let routing = Array(pullback.inputs[2...4])
     func product(_ a: Value, _ b: Value, _ form: Transposition, _ gathered: Gathered) throws(ShapeError) -> Value {
-      try dy.graph.apply(GroupedMatmul(transposing: form, gathered: gathered), to: [a, b] + routing)[0]
+      let op = GroupedMatmul(transposing: form, gathered: gathered, cotangent: a == dy ? .left : .right)
+      return try dy.graph.apply(op, to: [a, b] + routing)[0]
     }
     var dx: Value?
     if needs[0] {
@@ -230,8 +232,9 @@ package struct GroupedMatmul: Op {
   package func absorbing(_ consumer: any Op, operand: Int, keepingOriginal: Bool) -> Absorption? {
     guard !(consumer is AddBias) else { return nil }  // its bias is one row for all experts
     return epilogue.followed(by: consumer, operand: operand, keepingOriginal: keepingOriginal).map {
-      Absorption(
-        GroupedMatmul(transposing: transposing, gathered: gathered, epilogue: $0.epilogue), extraInputs: $0.extraInputs)
+      var fused = self
+      fused.epilogue = $0.epilogue
+      return Absorption(fused, extraInputs: $0.extraInputs)
     }
   }
 

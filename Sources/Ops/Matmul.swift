@@ -11,6 +11,7 @@ package struct Matmul: TokenWise {
   let transposing: Transposition
   let batched: Bool
   var epilogue = Epilogue()
+  var cotangent = Cotangent.neither
 
   package func tokenInputs(_ inputs: [TensorType]) -> [Int]? {
     transposing != .left && inputs[1].shape.rank == 2 && epilogue == Epilogue() ? [0] : nil
@@ -55,7 +56,9 @@ package struct Matmul: TokenWise {
     guard let dy = pullback.cotangents[0] else { return [nil, nil] }
     let (a, b) = (pullback.inputs[0], pullback.inputs[1])
     func product(_ needed: Bool, _ x: Value, _ y: Value, _ transposing: Transposition) throws(ShapeError) -> Value? {
-      needed ? try dy.graph.apply(Matmul(transposing: transposing, batched: batched), to: [x, y])[0] : nil
+      guard needed else { return nil }
+      let op = Matmul(transposing: transposing, batched: batched, cotangent: x == dy ? .left : .right)
+      return try dy.graph.apply(op, to: [x, y])[0]
     }
     let needs = pullback.needs
     switch transposing {
@@ -67,7 +70,9 @@ package struct Matmul: TokenWise {
 
   package func absorbing(_ consumer: any Op, operand: Int, keepingOriginal: Bool) -> Absorption? {
     epilogue.followed(by: consumer, operand: operand, keepingOriginal: keepingOriginal).map {
-      Absorption(Matmul(transposing: transposing, batched: batched, epilogue: $0.epilogue), extraInputs: $0.extraInputs)
+      var fused = self
+      fused.epilogue = $0.epilogue
+      return Absorption(fused, extraInputs: $0.extraInputs)
     }
   }
 
@@ -125,6 +130,12 @@ package struct Matmul: TokenWise {
         "weight gradient over two axes", Matmul(transposing: .left, batched: false),
         [.init([5, 17, 8]), .init([5, 17, 12])]),
       OpCase(
+        "gradient on the left", Matmul(transposing: .left, batched: false, cotangent: .left), operands(.left, 40, 24, 36),
+        checksGradient: false),
+      OpCase(
+        "gradient on the right", Matmul(transposing: .none, batched: false, cotangent: .right),
+        operands(.none, 36, 40, 24), checksGradient: false),
+      OpCase(
         "split", Matmul(transposing: .left, batched: false), operands(.left, 20, 40, 1201), tolerance: 1e-4,
         checksGradient: false),
     ]
@@ -169,6 +180,10 @@ package struct Matmul: TokenWise {
     ]
   }
 }
+
+/// Which factor of a product is the gradient of the loss with respect to something, and so perhaps too small for f16; the raw value is
+/// SCALED in `include/matmul_matrix.glsl`.
+enum Cotangent: UInt32, Sendable, Hashable { case neither, left, right }
 
 /// The extents of a product of matrices.
 struct MatmulSize {

@@ -21,7 +21,7 @@ extension Matmul {
       } + [(false, Variant("lanes", lanes(size, site.traits)))]
     let fitting = candidates.filter { $0.1.launch.misfit(at: site) == nil }
     let ordered = fitting.filter(\.0) + fitting.filter { !$0.0 }.reversed()
-    return ordered.isEmpty ? tiled(site) : ordered.map(\.1)
+    return ordered.isEmpty ? tiled(site) : ordered.map(\.1) + tiled(site).filter(\.roundsFactors)
   }
 
   /// Whether the right operand may well be read as it lies: few rows are multiplied with it, or it is small and its rows do not all

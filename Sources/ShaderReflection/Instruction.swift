@@ -27,6 +27,7 @@ struct Code: RawRepresentable, Hashable {
 
   static let name = Code(rawValue: 5)
   static let memberName = Code(rawValue: 6)
+  static let `extension` = Code(rawValue: 10)
   static let extInst = Code(rawValue: 12)
   static let entryPoint = Code(rawValue: 15)
   static let executionMode = Code(rawValue: 16)
@@ -43,6 +44,8 @@ struct Code: RawRepresentable, Hashable {
   static let typeStruct = Code(rawValue: 30)
   static let typePointer = Code(rawValue: 32)
   static let typeFunction = Code(rawValue: 33)
+  static let constantTrue = Code(rawValue: 41)
+  static let constantFalse = Code(rawValue: 42)
   static let constant = Code(rawValue: 43)
   static let constantComposite = Code(rawValue: 44)
   static let specConstantTrue = Code(rawValue: 48)
@@ -77,6 +80,14 @@ struct Code: RawRepresentable, Hashable {
   static let multiway = Code(rawValue: 251)
   static let groupNonUniformShuffle = Code(rawValue: 345)
   static let groupNonUniformShuffleXor = Code(rawValue: 346)
+  static let typeCooperativeMatrixKHR = Code(rawValue: 4456)
+  static let cooperativeMatrixLoadKHR = Code(rawValue: 4457)
+  static let cooperativeMatrixStoreKHR = Code(rawValue: 4458)
+  static let cooperativeMatrixMulAddKHR = Code(rawValue: 4459)
+  static let typeCooperativeMatrixNV = Code(rawValue: 5358)
+  static let cooperativeMatrixLoadNV = Code(rawValue: 5359)
+  static let cooperativeMatrixStoreNV = Code(rawValue: 5360)
+  static let cooperativeMatrixMulAddNV = Code(rawValue: 5361)
 }
 
 extension Instruction {
@@ -85,7 +96,7 @@ extension Instruction {
     switch code {
     case .label: return operands[0]
     // OpNop, OpStore, OpCopyMemory, OpImageWrite, barriers, OpAtomicStore, merges, branches, ends.
-    case .store, .functionEnd: return nil
+    case .store, .functionEnd, .cooperativeMatrixStoreNV, .cooperativeMatrixStoreKHR: return nil
     default:
       let without: Set<UInt32> = [0, 63, 99, 224, 225, 228, 246, 247, 249, 250, 251, 252, 253, 254, 255]
       return without.contains(code.rawValue) ? nil : operands[1]
@@ -106,6 +117,8 @@ extension Instruction {
     case .function, .variable: i != 2
     case .load, .compositeExtract: i < 3
     case .store, .loopMerge: i < 2
+    case .cooperativeMatrixLoadKHR: i < 5  // then how memory is accessed, as of a load or store
+    case .cooperativeMatrixStoreKHR: i < 4
     case .vectorShuffle, .compositeInsert, .imageFetch, .imageRead: i < 4
     case .selectionMerge: i < 1
     case .branchConditional: i < 3

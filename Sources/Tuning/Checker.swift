@@ -23,12 +23,13 @@ struct Checker {
   ) throws(VulkanError) -> Verdict {
     let tensors = timer.tensors
     let results = try timer.results()
-    let tolerance = type(of: site.op).cases.map(\.tolerance).max() ?? 1e-4
+    let tolerance = variant.tolerance(of: type(of: site.op).cases.map(\.tolerance).max() ?? 1e-4)
     if mayRunReference(of: site.op, tensors.site) {
       return Verdict(results, expected: reference(of: tensors), tolerance)
     }
     // Both are rounded here.
-    let verdict = Verdict(results, expected: try base.results(), 2 * tolerance)
+    let verdict = Verdict(
+      results, expected: try base.results(), 2 * site.variants[0].tolerance(of: tolerance))
     guard verdict.reason == nil else { return verdict }
     guard let (opCase, launch) = smallCase(variant, site) else {
       return Verdict(
@@ -39,7 +40,8 @@ struct Checker {
       return Verdict(error: verdict.error, reason: "case \(opCase.name): \(error)")
     }
     let exact = Verdict(
-      try OpTimer(launch, on: small).results(), expected: reference(of: small), opCase.tolerance)
+      try OpTimer(launch, on: small).results(), expected: reference(of: small),
+      variant.tolerance(of: opCase.tolerance))
     return Verdict(
       error: max(verdict.error ?? 0, exact.error ?? 0), reason: exact.reason.map { "case \(opCase.name): \($0)" })
   }

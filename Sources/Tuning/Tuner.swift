@@ -60,13 +60,13 @@ package struct Tuner {
     var report = Report()
     report.choices = decided
     report.sites = sites.count
-    var store = TuningStore(device.snapshot, directory: directory, notice: notice)
+    var store = TuningStore(device.snapshot, device.traits.precision, directory: directory, notice: notice)
     func isKnown(_ site: TuningSite) -> Bool { store.chosen(at: site) != nil }
     if anew || !sites.allSatisfy(isKnown) {
       let lock = lock(store)
       begin = .now
       // Another process may have measured while this one waited.
-      store = TuningStore(device.snapshot, directory: directory) { _ in }
+      store = TuningStore(device.snapshot, device.traits.precision, directory: directory) { _ in }
       if let lost = lock?.interrupted {
         store.reject(lost.variant, lost.key, lost.fingerprint, "the process or the device ended while it ran")
         lock?.end()

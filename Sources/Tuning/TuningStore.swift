@@ -5,7 +5,7 @@ import Storage
 
 /// What was measured on one device under one driver: a JSON file in the user's cache directory, replaced as a whole.
 ///
-/// Another device, driver version or, for software, processor has a file of its own. A file that cannot be used is as good
+/// Another device, driver version, precision or, for software, processor has a file of its own. A file that cannot be used is as good
 /// as none: what it held is measured again.
 package struct TuningStore: Sendable {
   /// What came of one variant.
@@ -47,8 +47,10 @@ package struct TuningStore: Sendable {
 
   /// Reads the file if there is one.
   /// - Parameter notice: gets one line if the file is there and cannot be used.
-  package init(_ device: DeviceSnapshot, directory: URL, notice: (String) -> Void) {
-    self.device = TuningStore.identity(of: device)
+  package init(
+    _ device: DeviceSnapshot, _ precision: Precision = .f32, directory: URL, notice: (String) -> Void
+  ) {
+    self.device = TuningStore.identity(of: device, precision)
     file = RecordFile("tuning", of: self.device, salt: device.pipelineCacheUUID, contents: "kernels", in: directory)
     records = file.read(notice: notice)
   }
@@ -60,12 +62,13 @@ package struct TuningStore: Sendable {
   package func save() throws(StorageError) { try file.write(records) }
 
   /// All that a measurement depends on and a kernel does not say.
-  private static func identity(of device: DeviceSnapshot) -> String {
+  private static func identity(of device: DeviceSnapshot, _ precision: Precision) -> String {
     var parts = [
       device.name, driver(of: device),
       "subgroups of \(device.subgroups.size)",
     ]
     if device.kind == .cpu { parts.append(Processor.current.description) }
+    if precision == .mixed { parts.append("mixed precision") }
     return parts.joined(separator: ", ")
   }
 

@@ -29,7 +29,9 @@ struct DeviceOptions: ParsableArguments {
   var device: String?
 
   /// Opens the device and says which one runs; a software driver computes with vectors of the width that is wished.
-  func open(_ wish: VectorWidth.Wish) throws -> Device { try open(settle(wish)) }
+  func open(_ wish: VectorWidth.Wish, _ precision: Precision = .f32) throws -> Device {
+    try open(settle(wish), precision)
+  }
 
   /// The first half of `open`.
   func settle(_ wish: VectorWidth.Wish) -> VectorWidth.Settled {
@@ -37,12 +39,13 @@ struct DeviceOptions: ParsableArguments {
   }
 
   /// The second half.
-  func open(_ width: VectorWidth.Settled) throws -> Device {
-    let opened = try Device.open(device)
+  func open(_ width: VectorWidth.Settled, _ precision: Precision) throws -> Device {
+    let opened = try Device.open(device, precision: precision)
     let snapshot = opened.snapshot
     width.check(snapshot, notice: note)
     let kind = snapshot.kind == .cpu ? "software" : snapshot.kind.rawValue
     print("device: \(snapshot.name), driver \(snapshot.driverName) \(snapshot.driverInfo) (\(kind))")
+    if let text = opened.precisionNote(asked: precision) { note(text) }
     return opened
   }
 }

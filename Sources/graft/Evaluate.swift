@@ -13,7 +13,7 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let model = try StoredModel(reading: checkpoint)
-    let device = try options.open(tuning.width)
+    let device = try options.open(tuning.width, model.recipe.precision)
     let data = try Pipeline.Images.test(of: model.block, model.recipe)
     let evaluator = try model.evaluator(on: device, choices: tuning.choices(on: device))
     let result = try evaluator.run(over: data)

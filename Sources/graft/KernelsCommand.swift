@@ -12,6 +12,7 @@ struct KernelsCommand: ParsableCommand {
 
   @Argument(help: "The recipes.") var recipes = ["recipes/fashion-vmoe.yml"]
   @OptionGroup var options: DeviceOptions
+  @Option(help: "f32 or mixed, whatever the recipes say.") var precision: Precision?
   @Flag(help: "Compile, and print registers, spills, shared memory, occupancy, code size and static cycles.")
   var stats = false
   @Flag(help: "Also the kernels of the ops' test cases.") var catalog = false
@@ -29,7 +30,8 @@ struct KernelsCommand: ParsableCommand {
     _ = options.settle(.known)
     let instance = try Instance()
     let plan = try DevicePlan(
-      choosing: options.device, from: instance.snapshots(), for: stats || check ? .compiling : .running)
+      choosing: options.device, from: instance.snapshots(), for: stats || check ? .compiling : .running,
+      precision: precision ?? (recipes.contains { $0.precision == .mixed } ? .mixed : .f32))
     var list = KernelList(plan.traits)
     for recipe in recipes { try list.add(recipe) }
     if catalog { try list.addCatalog() }
@@ -123,7 +125,8 @@ private struct KernelRow: Encodable {
     }
     let (amd, nvidia): (UInt32, UInt32) = (0x1002, 0x10de)
     let least = [amd: 4, nvidia: 8][plan.snapshot.vendorID] ?? 0
-    if family.hasPrefix(MatmulTilesKernel.source.name), let subgroups = statistics?.subgroups, subgroups < least {
+    let products = [MatmulTilesKernel.source.name, MatmulMatrixKernel.source.name]
+    if products.contains(where: family.hasPrefix), let subgroups = statistics?.subgroups, subgroups < least {
       return "'\(kernel)' (\(variant)) leaves \(subgroups) subgroups, \(least) are needed to hide latency"
     }
     return nil

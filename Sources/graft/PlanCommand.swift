@@ -16,7 +16,7 @@ struct PlanCommand: ParsableCommand {
   func run() throws {
     let recipe = try Recipe(reading: recipe)
     if let graph { try draw(recipe, into: graph) }
-    let device = try options.open(tuning.width)
+    let device = try options.open(tuning.width, recipe.precision)
     let report = try PlanReport(
       recipe, traits: device.traits, choices: tuning.choices(on: device), rate: try device.matmulRate())
     print("\(recipe.name): \(recipe.pairs) teaching pairs")

@@ -37,7 +37,7 @@ struct Run: ParsableCommand {
     let path = output ?? directory(recipe)
     let width = options.settle(
       RunChoices.vectorWidth(of: path) ?? (noTune ? .driversOwn : retune ? .measuredAnew : .measured))
-    let device = try options.open(width)
+    let device = try options.open(width, recipe.precision)
     let images = try Pipeline.Images(recipe)
     try Pipeline.check(recipe, selection, images: images, on: device)
     let directory = try RunDirectory(

@@ -11,7 +11,10 @@ struct TuningOptions: ParsableArguments {
 
   /// What measurements on this device have chosen so far.
   func choices(on device: Device) -> Choices {
-    noTune ? .defaults : TuningStore(device.snapshot, directory: PipelineFile.userDirectory, notice: note).choices
+    guard !noTune else { return .defaults }
+    return TuningStore(
+      device.snapshot, device.traits.precision, directory: PipelineFile.userDirectory, notice: note
+    ).choices
   }
 }
 

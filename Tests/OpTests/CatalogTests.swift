@@ -15,6 +15,21 @@ struct CatalogTests {
     try check(test, test.variants(at: test.site(device.traits)), on: device)
   }
 
+  /// The matrix units: numbers that f16 has are multiplied as exactly as in f32, all others within what f16 loses.
+  @Test(.enabled(if: TestDevice.hasMatrixUnits, "no cooperative matrices of f16 with sums in f32"), arguments: CatalogCase.all)
+  func mixedPrecision(_ test: CatalogCase) throws {
+    let device = try TestDevice.mixed.get()
+    let all = test.variants(at: try test.site(device.traits)).filter(\.roundsFactors)
+    // Of tiles that hold all of C the smallest: this driver takes seconds to compile each.
+    let (several, single) = (all.filter { !$0.isOneTile }, all.filter(\.isOneTile))
+    let variants = several + single.filter { $0.name == "matrix 32" }
+    try check(test, variants, on: device)
+    let exact = variants.map { Variant($0.name, $0.launch) }
+    try check(test, exact, on: device) { tensor in
+      tensor.type.dtype == .f32 ? HostTensor(tensor.type, tensor.data.map { Double(Float16($0)) }) : tensor
+    }
+  }
+
   /// What an op launches on the other kind of device, software or hardware, must be right too, and runs here as well.
   @Test(arguments: CatalogCase.all)
   func otherKindOfDevice(_ test: CatalogCase) throws {
@@ -75,11 +90,13 @@ struct CatalogTests {
     launch.dispatches.map { "\($0.source.name) \($0.constants)" }
   }
 
-  private func check(_ test: CatalogCase, _ variants: [Variant], on device: Device) throws {
+  private func check(
+    _ test: CatalogCase, _ variants: [Variant], on device: Device, of change: (HostTensor) -> HostTensor = { $0 }
+  ) throws {
     guard !variants.isEmpty else { return }
     let op = test.opCase.op
     var random = test.random
-    let inputs = test.inputs(&random)
+    let inputs = test.inputs(&random).map(change)
     let expected = op.reference(inputs)
     let nan: UInt32 = 0x7fc0_0bad
     let large: UInt32 = 0x4e0b_ad00  // 5.8e8 as a float
@@ -90,7 +107,7 @@ struct CatalogTests {
       try #require(run.results.count == expected.count, "the reference gives outputs, then mutated inputs")
       for (i, (bytes, tensor)) in zip(run.results, expected).enumerated() {
         let worst = deviation(
-          of: numbers(bytes, tensor.type.dtype), from: tensor, tolerance: test.opCase.tolerance)
+          of: numbers(bytes, tensor.type.dtype), from: tensor, tolerance: variant.tolerance(of: test.opCase.tolerance))
         #expect(worst == nil, "\(variant.name), result \(i)")
       }
       let isSameAgain = try GuardedRun(op, variant.launch, inputs, on: device, poison: nan).results == run.results
@@ -216,6 +233,10 @@ struct CatalogTests {
     }
     return (try present.indices.map { try run.floats($0).map(Double.init) }, cotangents)
   }
+}
+
+extension Variant {
+  fileprivate var isOneTile: Bool { launch.dispatches[0].groups.x * launch.dispatches[0].groups.y == 1 }
 }
 
 /// sum(value * weight) over pairs, the values first: the loss of a gradient test, whose gradient is the weights.

@@ -21,10 +21,15 @@ package enum TestDevice {
   private static let odd = Result { () throws(VulkanError) in try open() }
 
   /// A device of its own, for a test that counts calls.
-  package static func open() throws(VulkanError) -> Device {
+  package static func open(_ precision: Precision = .f32) throws(VulkanError) -> Device {
     let instance = try Instance(validation: validates) { Issue.record("validation: \($0)") }
-    return try Device(plan: try DevicePlan(choosing: name, from: try instance.snapshots()), instance: instance)
+    let plan = try DevicePlan(choosing: name, from: try instance.snapshots(), precision: precision)
+    return try Device(plan: plan, instance: instance)
   }
+
+  /// The device in mixed precision; `hasMatrixUnits` says whether that makes a difference.
+  package static let mixed = Result { () throws(VulkanError) in try open(.mixed) }
+  package static var hasMatrixUnits: Bool { (try? mixed.get())?.traits.matrixUnit != nil }
 
   package static let name = ProcessInfo.processInfo.environment["GRAFT_DEVICE"]
   package static let validates = ProcessInfo.processInfo.environment["GRAFT_VALIDATION"] != "0"
