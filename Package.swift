@@ -63,7 +63,7 @@ let package = Package(
       ],
       path: "bench",
       exclude: ["compare_circuit.py", "compare_ops.py", "compare_steps.py", "recipes", "results", "torch"],
-      resources: ["copy", "fma", "lanes_reference", "touch"].map { .embedInCode("shaders/\($0).comp") }),
+      resources: ["copy", "fma", "lanes_reference", "matrices", "touch"].map { .embedInCode("shaders/\($0).comp") }),
 
     .target(name: "TestSupport", dependencies: ["GPU"], path: "Tests/TestSupport"),
     .testTarget(name: "ShaderGenTests", dependencies: ["shadergen", "ShaderCompiler", "ShaderReflection"]),

@@ -1,17 +1,20 @@
 import GPU
+import Kernels
 import ShaderCompiler
 import Tuning
 
 extension Device {
   /// A kernel of `shaders/`, which the binary holds as text; compiled now, and released with its last user.
   /// - Parameter definitions: what follows `#define`.
-  func benchKernel(_ name: String, _ text: [UInt8], defining definitions: [String] = []) throws -> Kernel {
+  func benchKernel(
+    _ name: String, _ text: [UInt8], defining definitions: [String] = [], constants: [SpecializationEntry] = []
+  ) throws -> Kernel {
     var lines = String(decoding: text, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)[...]
     let version = lines.removeFirst()
     let defined = [version] + definitions.map { "#define \($0)" } + lines
     let shader = try RuntimeShader(
       text: defined.joined(separator: "\n"), name: "\(name).comp", compiler: GLSLCompiler())
-    return try makeKernel(shader.source, [])
+    return try makeKernel(shader.source, constants)
   }
 }
 

@@ -127,10 +127,18 @@ struct MoEBench: ParsableCommand {
   // MARK: Layers
 
   private func growth(_ size: MoESize, _ session: Session) throws {
-    let made = try layers.map { try layer(size, experts: $0, session) }
+    var made: [(experts: Int, contender: Contender, cost: Cost)] = []
+    for experts in layers {
+      do {
+        let layer = try layer(size, experts: experts, session)
+        made.append((experts, layer.contender, layer.cost))
+      } catch let error as BenchError {
+        session.note("skipped layer \(size), \(experts) experts: \(error)")
+      }
+    }
     let timings = try alternate(made.map(\.contender), seconds: options.seconds)
-    for (i, experts) in layers.enumerated() {
-      let relative = i == 0 ? [:] : ["\(layers[0]) experts": timings[0].min / timings[i].min]
+    for (i, (experts, _, _)) in made.enumerated() {
+      let relative = i == 0 ? [:] : ["\(made[0].experts) experts": timings[0].min / timings[i].min]
       session.report(
         op: "mixture_of_experts", case: "layer \(size), \(experts) experts",
         shape: "[\(size.tokens), \(size.features)]",

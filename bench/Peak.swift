@@ -1,10 +1,11 @@
 import GPU
 import Graph
+import Kernels
 import Tuning
 
 /// What the device was measured to do at best: the roofs of the roofline.
 struct Peak {
-  /// f32, one multiply-add being two operations.
+  /// f32, one multiply-add being two operations; in mixed precision what the matrix units do.
   let gflops: Double
   /// Bytes read and written by the better of two ways to copy memory that no cache holds.
   let gbps: Double
@@ -15,7 +16,10 @@ struct Peak {
   }
 
   init(of device: Device, seconds: Double) throws {
-    gflops = try PeakKernels.multiplyAdds(on: device).rate(seconds: seconds)
+    let kernels =
+      try device.traits.matrixUnit.map { try PeakKernels.products(by: $0, on: device) }
+      ?? PeakKernels.multiplyAdds(on: device)
+    gflops = try kernels.rate(seconds: seconds)
     gbps = try PeakKernels.copies(on: device).map { try $0.rate(seconds: seconds) }.max() ?? 0
   }
 }
@@ -38,16 +42,45 @@ struct PeakKernels {
     let kernel = try device.benchKernel(
       half ? "fma_f16" : "fma_f32", PackageResources.fma_comp, defining: half ? ["HALF"] : [])
     let sums = try device.makeBuffer(bytes: 4 * invocations, kind: .device, label: "sums").whole
+    return try looping(half ? "f16" : "f32", operations: 2 * 768 * invocations, on: device) {
+      iterations, recorder throws(VulkanError) in
+      try recorder.dispatch(
+        kernel, [.buffer(sums)], push: pushBytes(iterations) + pushBytes(Float(1e-6)),
+        groups: (UInt32(invocations / 64), 1, 1))
+    }
+  }
+
+  /// Products of matrices in registers, by the units that mixed precision uses.
+  static func products(by unit: MatrixUnit, on device: Device) throws -> PeakKernels {
+    let (groups, subgroups) = (1024, 128 / device.traits.subgroupSize)
+    let extents = [unit.m, unit.n, unit.k].enumerated().map { SpecializationEntry(id: UInt32($0), bits: UInt32($1)) }
+    let kernel = try device.benchKernel("matrices", PackageResources.matrices_comp, constants: extents)
+    let factors = try device.makeBuffer(bytes: 2048, kind: .device, label: "factors").whole
+    let sums = try device.makeBuffer(
+      bytes: 4 * groups * subgroups * unit.m * unit.n, kind: .device, label: "sums"
+    ).whole
+    try device.submit([device.record { $0.fill(factors, value: 0) }]).wait()
+    let operations = 2 * 16 * unit.m * unit.n * unit.k * subgroups * groups
+    return try looping("f16, sums f32", operations: operations, on: device) { iterations, recorder throws(VulkanError) in
+      try recorder.dispatch(
+        kernel, [.buffer(factors), .buffer(sums)], push: pushBytes(iterations), groups: (UInt32(groups), 1, 1))
+    }
+  }
+
+  /// As many iterations as take some milliseconds.
+  /// - Parameter operations: of one iteration.
+  private static func looping(
+    _ family: String, operations: Int, on device: Device,
+    _ dispatch: (UInt32, inout Recorder) throws(VulkanError) -> Void
+  ) throws -> PeakKernels {
     var iterations = 8
     while true {
       let commands = try device.record { recorder throws(VulkanError) in
-        try recorder.dispatch(
-          kernel, [.buffer(sums)], push: pushBytes(UInt32(iterations)) + pushBytes(Float(1e-6)),
-          groups: (UInt32(invocations / 64), 1, 1))
+        try dispatch(UInt32(iterations), &recorder)
       }
-      let contender = try Contender(half ? "f16" : "f32", [commands], on: device)
+      let contender = try Contender(family, [commands], on: device)
       if try iterations >= 16_384 || contender.sample().device > 4e-3 {
-        return PeakKernels(contender: contender, amount: 2 * 768 * iterations * invocations)
+        return PeakKernels(contender: contender, amount: operations * iterations)
       }
       iterations *= 4
     }

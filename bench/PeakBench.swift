@@ -23,6 +23,12 @@ struct PeakBench: ParsableCommand {
         op: "fma", case: half ? "f16" : "f32", shape: "[131072]", dtype: half ? "f16" : "f32", family: "registers",
         try alternate([kernel.contender], seconds: seconds)[0], cost: Cost(flops: kernel.amount, bytes: 0))
     }
+    if let unit = device.traits.matrixUnit {
+      let kernel = try PeakKernels.products(by: unit, on: device)
+      session.report(
+        op: "matrix units", case: "\(unit.m)x\(unit.n)x\(unit.k)", shape: "[1024]", dtype: "f16", family: "registers",
+        try alternate([kernel.contender], seconds: seconds)[0], cost: Cost(flops: kernel.amount, bytes: 0))
+    }
     let copies = try PeakKernels.copies(on: device)
     for (copy, timings) in zip(copies, try alternate(copies.map(\.contender), seconds: seconds)) {
       session.report(

@@ -31,7 +31,8 @@ final class Session {
     note("device: \(snapshot.name), driver \(snapshot.driverName) \(snapshot.driverInfo) (\(kind))\(clock)")
     if let text = device.precisionNote(asked: precision) { note(text) }
     if let peak {
-      note(String(format: "measured peak: %.1f GFLOP/s f32, %.1f GB/s", peak.gflops, peak.gbps))
+      let kind = device.traits.precision == .mixed ? "by matrix units" : "f32"
+      note(String(format: "measured peak: %.1f GFLOP/s %@, %.1f GB/s", peak.gflops, kind as NSString, peak.gbps))
     }
   }
 

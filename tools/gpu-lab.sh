@@ -78,6 +78,6 @@ text=$(sed '/^## /,$d' docs/kernels.md)
 for target in "${installed[@]}" "${newer[@]}"; do
   echo "gpu-lab: $target"
   # Standard error is left to this terminal: a fault ends the script with its line.
-  text+=$(printf '\n\n## %s\n\n' "$target" && kernels "$target" --stats --worst --check)
+  text+=$(printf '\n\n## %s\n\n' "$target" && kernels "$target" --stats --worst --check --precision mixed)
 done
 printf '%s\n' "$text" >docs/kernels.md

@@ -15,8 +15,9 @@ extension SPIRV {
     // What each type is for: 0 left factor, 1 right factor, 2 sum.
     let types = module.declarations.filter { $0.code == .typeCooperativeMatrixNV }
     var uses: [UInt32: UInt32] = [:]
+    let composites = module.declarations.filter { $0.code == .constantComposite }
     for function in module.functions {
-      var typeOf: [UInt32: UInt32] = [:]
+      var typeOf = Dictionary(composites.map { ($0.operands[1], $0.operands[0]) }) { first, _ in first }
       for instruction in function {
         if let result = instruction.result { typeOf[result] = instruction.operands[0] }
         guard instruction.code == .cooperativeMatrixMulAddNV else { continue }

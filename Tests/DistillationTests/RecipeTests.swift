@@ -110,7 +110,7 @@ import Testing
       Mistake(
         replacing: "checkpoint_every: 50", by: "checkpoint_evry: 50",
         error:
-          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, evaluation, few_shot, image, initialization, label_smoothing, meta, name, optimizer, phases, student, target, teacher)"
+          "x.yml:9: checkpoint_evry: unknown key (known here: checkpoint_every, controls, data, evaluation, few_shot, image, initialization, label_smoothing, meta, name, optimizer, phases, precision, student, target, teacher)"
       ),
       Mistake(
         replacing: "PT: {steps: 3", by: "PT: {stepz: 3, steps: 3",
@@ -129,6 +129,9 @@ import Testing
         replacing: "PT: {steps: 3", by: "PT: {steps: 3, steps: 4",
         error: "x.yml:11: not YAML: the key 'steps' occurs twice"),
       Mistake(replacing: "  PT:", by: "  PTT:", error: "x.yml:10: phases.PT.batch: is missing (an integer)"),
+      Mistake(
+        replacing: "checkpoint_every: 50", by: "precision: half",
+        error: "x.yml:9: precision: expected one of f32, mixed, found 'half'"),
       Mistake(
         replacing: "distillation: soft", by: "distillation: mild",
         error: "x.yml:14: phases.m2mKD.distillation: expected one of soft, hard, found 'mild'"),

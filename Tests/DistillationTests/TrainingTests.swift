@@ -119,6 +119,29 @@ extension OnDevice {
       #expect(pairs.allSatisfy { abs($0 - $1) < 1e-3 })
     }
 
+    /// Products by matrix units train as those in f32 do, but for what f16 loses; and with the same bits again.
+    @Test(.enabled(if: TestDevice.hasMatrixUnits, "no cooperative matrices of f16 with sums in f32"))
+    func mixedPrecisionTrains() throws {
+      let (taught, tiny) = (try TinyRun.taught.get(), TinyRecipe(steps: 20, rate: "3.0e-3"))
+      let device = try TestDevice.mixed.get()
+      let step = try StepProgram(M2mKD(pairs: [1]).task(try tiny.recipe()), recipe: try tiny.recipe())
+      var matrices = Choices.defaults
+      for site in TuningSite.of([(step.program, 1)], traits: device.traits)
+      where site.variants.contains(where: { $0.name == "matrix 32" }) {
+        matrices.names[site.key] = "matrix 32"
+      }
+      #expect(matrices.names.count > 10)
+      let plain = try TinyRun(tiny, models: taught).train(M2mKD(pairs: [1]))
+      let mixed = try (0..<2).map { _ in
+        try TinyRun(tiny, models: taught, device: device, choices: matrices).train(M2mKD(pairs: [1]))
+      }
+      #expect(try mixed[0].bytes("student.1") == mixed[1].bytes("student.1"))
+      #expect(try mixed[0].values("student.1") != plain.values("student.1"))
+      let losses = try [plain, mixed[0]].map { try $0.steps(of: "m2mKD").compactMap(\.loss) }
+      #expect(losses[0].count == 20)
+      for (plain, mixed) in zip(losses[0], losses[1]) { #expect(abs(plain - mixed) < 0.01 * plain, "\(losses)") }
+    }
+
     /// The teacher's term is there, and its form matters.
     @Test func distillationKindsDiffer() throws {
       let taught = try TinyRun.taught.get()

@@ -167,6 +167,27 @@ import Testing
     #expect(try !usesWideForms { ($0.kind, $0.driverID) = (.discrete, 0) })
   }
 
+  /// Matrix units are taken where a run asks for mixed precision and all that the kernel uses is there, the largest they can use.
+  @Test func matrixUnitsAreForMixedPrecision() throws {
+    var gpu = device("gpu", .discrete)
+    (gpu.shaderFloat16, gpu.vulkanMemoryModel, gpu.extensions) = (true, true, ["VK_KHR_cooperative_matrix"])
+    let (small, large) = (MatrixUnit(m: 16, n: 8, k: 16), MatrixUnit(m: 16, n: 16, k: 16))
+    gpu.matrixUnits = [small, large, MatrixUnit(m: 64, n: 16, k: 64)]
+    func plan(_ precision: Precision = .mixed, _ change: (inout DeviceSnapshot) -> Void = { _ in }) throws -> DevicePlan {
+      var changed = gpu
+      change(&changed)
+      return try DevicePlan(choosing: nil, from: [changed], precision: precision)
+    }
+    #expect(try plan().traits.matrixUnit == large && plan().extensions == ["VK_KHR_cooperative_matrix"])
+    #expect(try plan(.f32).traits.matrixUnit == nil && plan(.f32).extensions == [])
+    #expect(try plan { $0.matrixUnits = [small] }.traits.matrixUnit == small)
+    #expect(try plan { $0.matrixUnits = [] }.traits.precision == .f32)
+    #expect(try plan { $0.shaderFloat16 = false }.traits.matrixUnit == nil)
+    #expect(try plan { $0.vulkanMemoryModel = false }.traits.matrixUnit == nil)
+    #expect(try plan { $0.subgroups.shufflesInCompute = false }.traits.matrixUnit == nil)
+    #expect(try plan { $0.driverID = 1 }.traits.matrixUnit == nil)  // AMD's proprietary driver
+  }
+
   @Test func onlyGCNHasTheSmallRegisterFile() throws {
     var gpu = device("gpu", .discrete)
     gpu.subgroups = .init(size: 64, choices: 64...64)

@@ -1,7 +1,8 @@
 import GPU
 import Graph
-import Ops
 import Testing
+
+@testable import Ops
 
 @Suite struct MatmulTilesTests {
   private func variants(
@@ -29,6 +30,30 @@ import Testing
     #expect(try variants(4096, 4096, 64) { $0.hasLargeRegisterFile = false }[0].name == "tiles 64")
     #expect(try variants(4096, 4096, 64) { $0.sharedMemoryBytes = 16_384 }[0].name == "tiles 64")
     #expect(try variants(4096, 4096, 64) { $0.maxWorkgroupInvocations = 64 }.map(\.name) == ["tiles 32"])
+  }
+
+  /// Matrix units come first where a run may use them; every matrix of a tile has one subgroup.
+  @Test func matrixUnitsShareATile() throws {
+    #expect(
+      try variants(4096, 4096, 64) { $0.matrixUnit = MatrixUnit(m: 16, n: 16, k: 16) }.map(\.name)
+        == ["matrix 128", "matrix 64", "matrix 32", "tiles 128", "tiles 64", "tiles 32"])
+    let units = [(16, 16, 16), (16, 8, 16), (8, 8, 8), (8, 16, 16), (32, 32, 8)].map(MatrixUnit.init)
+    for unit in units {
+      for lanes in [8, 16, 32, 64] {
+        for size in [32, 64, 128] {
+          var traits = DeviceTraits(subgroupSize: lanes, isSoftware: false, matrixUnit: unit)
+          traits.sharedMemoryBytes = 1 << 20
+          let matrices = size * size / unit.m / unit.n
+          guard let tile = TileOfMatrices(size, traits) else {
+            #expect(matrices < 2 * size / lanes || lanes > 2 * size, "\(unit), \(lanes) lanes, \(size)")
+            continue
+          }
+          let along = tile.subgroupsAlongN
+          #expect(tile.subgroups == 2 * size / lanes && tile.subgroups % along == 0)
+          #expect(size / unit.n % along == 0 && size / unit.m % (tile.subgroups / along) == 0)
+        }
+      }
+    }
   }
 
   /// A weight gradient has few tiles and a long sum.

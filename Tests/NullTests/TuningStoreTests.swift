@@ -34,6 +34,13 @@ import Testing
     return store
   }
 
+  /// What was measured with rounded factors says nothing of f32.
+  @Test func eachPrecisionHasAFileOfItsOwn() throws {
+    let written = try write()
+    let mixed = TuningStore(Self.device, .mixed, directory: directory) { Issue.record("\($0)") }
+    #expect(mixed.path != written.path && mixed.records.isEmpty)
+  }
+
   @Test func whatIsWrittenIsRead() throws {
     #expect(read().store.records.isEmpty && read().notices.isEmpty)
     let written = try write()

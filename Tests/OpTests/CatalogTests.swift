@@ -20,9 +20,8 @@ struct CatalogTests {
   func mixedPrecision(_ test: CatalogCase) throws {
     let device = try TestDevice.mixed.get()
     let all = test.variants(at: try test.site(device.traits)).filter(\.roundsFactors)
-    // Of tiles that hold all of C the smallest: this driver takes seconds to compile each.
-    let (several, single) = (all.filter { !$0.isOneTile }, all.filter(\.isOneTile))
-    let variants = several + single.filter { $0.name == "matrix 32" }
+    // Two of them: a software driver takes seconds to compile each.
+    let variants = Array(all.filter { !$0.isOneTile }.prefix(1)) + all.filter { $0.isOneTile && $0.name == "matrix 32" }
     try check(test, variants, on: device)
     let exact = variants.map { Variant($0.name, $0.launch) }
     try check(test, exact, on: device) { tensor in

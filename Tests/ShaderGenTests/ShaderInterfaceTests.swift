@@ -1,7 +1,7 @@
 import ShaderCompiler
-import ShaderReflection
 import Testing
 
+@testable import ShaderReflection
 @testable import shadergen
 
 @Suite struct ShaderInterfaceTests {
@@ -22,6 +22,53 @@ import Testing
         "3 texels uniformTexelBuffer read", "4 sampled uniformTexelBuffer read",
         "5 loaded storageTexelBuffer read", "6 both storageTexelBuffer readWrite",
       ])
+  }
+
+  private func products(_ factor: String, byColumns: String = "true") -> String {
+    """
+    #version 450
+    #extension GL_KHR_memory_scope_semantics : require
+    #extension GL_NV_cooperative_matrix : require
+    #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+    layout(local_size_x = 32) in;
+    layout(constant_id = 0) const int M = 16;
+    layout(constant_id = 1) const int N = 16;
+    layout(constant_id = 2) const int K = 16;
+    layout(constant_id = 3) const bool FLAG = true;
+    layout(binding = 0) buffer X { float16_t x[]; };
+    layout(binding = 1) buffer Y { float y[]; };
+    void main() {
+      fcoopmatNV<16, gl_ScopeSubgroup, M, K> a;
+      fcoopmatNV<16, gl_ScopeSubgroup, \(factor)> b;
+      coopMatLoadNV(a, x, 0, 16, false);
+      coopMatLoadNV(b, x, 256, 16, \(byColumns));
+      coopMatStoreNV(coopMatMulAddNV(a, b, fcoopmatNV<32, gl_ScopeSubgroup, M, N>(0.0)), y, 0, 16, false);
+    }
+    """
+  }
+
+  /// Matrices are those of the Khronos extension: left factor 0, right factor 1, sum 2, and 1 where one lies by columns.
+  @Test func cooperativeMatricesAreKhronos() throws {
+    let words = try GLSLCompiler().compile(products("K, N"), path: "products.comp").words
+    let instructions = Array(Instruction.all(of: words))
+    let constants = Dictionary(
+      instructions.filter { $0.code == .constant }.map { ($0.operands[1], $0.operands[2]) }) { first, _ in first }
+    let types = instructions.filter { $0.code == .typeCooperativeMatrixKHR }
+    #expect(types.map { constants[$0.operands[5]] } == [0, 1, 2])
+    let loads = instructions.filter { $0.code == .cooperativeMatrixLoadKHR }
+    #expect(loads.map { constants[$0.operands[3]] } == [0, 1] && loads.map { constants[$0.operands[4]] } == [16, 16])
+    #expect(instructions.count { $0.code == .cooperativeMatrixStoreKHR || $0.code == .cooperativeMatrixMulAddKHR } == 2)
+    #expect(instructions.contains(Instruction(.capability, [6022])) && !instructions.contains(Instruction(.capability, [5357])))
+    let old: Set<UInt32> = [5358, 5359, 5360, 5361]
+    #expect(!instructions.contains { old.contains($0.code.rawValue) })
+  }
+
+  @Test(arguments: [("M, K", "true"), ("K, N", "FLAG")])
+  func ambiguousMatricesAreRefused(_ factor: String, _ byColumns: String) {
+    let error = #expect(throws: ShaderError.self) {
+      try GLSLCompiler().compile(products(factor, byColumns: byColumns), path: "products.comp")
+    }
+    #expect(error?.description.hasPrefix("products.comp:1: error: cooperative matrices:") == true)
   }
 
   /// A module that reads buffers, or whose invocations are alone, is the same to its caller but for the kind of the bindings.
