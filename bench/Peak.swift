@@ -61,7 +61,8 @@ struct PeakKernels {
     ).whole
     try device.submit([device.record { $0.fill(factors, value: 0) }]).wait()
     let operations = 2 * 16 * unit.m * unit.n * unit.k * subgroups * groups
-    return try looping("f16, sums f32", operations: operations, on: device) { iterations, recorder throws(VulkanError) in
+    return try looping("f16, sums f32", operations: operations, on: device) {
+      iterations, recorder throws(VulkanError) in
       try recorder.dispatch(
         kernel, [.buffer(factors), .buffer(sums)], push: pushBytes(iterations), groups: (UInt32(groups), 1, 1))
     }

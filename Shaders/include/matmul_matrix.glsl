@@ -2,25 +2,13 @@
 // f16 on their way into shared memory, sums are f32. A subgroup owns FRAGMENTS_M x FRAGMENTS_N matrices of the units' size; in every step
 // of DEPTH products an invocation fetches VECTORS vectors of A and of B, while the products of the step before run.
 //
-// Written for GL_NV_cooperative_matrix, which Debian 12's compiler knows; what is embedded are the instructions of
-// SPV_KHR_cooperative_matrix (`SPIRV.withKhronosMatrices`), which tells the three matrices' types apart by how they are used: their
-// extents have to be constants of their own.
-//
 // The includer declares the rows that operands are really stored in: `int row_of_a(int)`, `int row_of_b(int)`.
-#extension GL_EXT_control_flow_attributes : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_NV_cooperative_matrix : require
+#include "matrix_unit.glsl"
 #include "tile_operands.glsl"
-layout(constant_id = 2) const int MATRIX_M = 16;
-layout(constant_id = 3) const int MATRIX_N = 16;
-layout(constant_id = 4) const int MATRIX_K = 16;  // divides DEPTH
-layout(constant_id = 10) const int SUBGROUPS = 4;
 layout(constant_id = 11) const int SUBGROUPS_N = 2;  // along N
 layout(constant_id = 12) const uint SCALED = 0;      // 1 A, 2 B: a gradient, which is multiplied by SCALE and its product divided
 
-const int DEPTH = 32;
+const int DEPTH = 32;  // MATRIX_K divides it
 const int VECTORS = 4;
 const int FRAGMENTS_M = SIZE / MATRIX_M / (SUBGROUPS / SUBGROUPS_N);
 const int FRAGMENTS_N = SIZE / MATRIX_N / SUBGROUPS_N;
@@ -33,20 +21,6 @@ shared uvec2 b_tile[SIZE * ROW];
 const int PATCH = MATRIX_M * MATRIX_N / 4;
 const int LANES = 2 * SIZE / SUBGROUPS;
 shared uvec4 patches[SUBGROUPS * PATCH];
-
-// f16 ends at 65504 and has all its digits down to 6e-5: a gradient so scaled reaches from 16 to 1.5e-8.
-const float SCALE = 4096;
-
-/// Four numbers as f16. A gradient that is too large becomes the largest; infinity and NaN stay, since they end a step.
-uvec2 halves(vec4 v, bool scaled) {
-  if (scaled) {
-    uvec4 bits = floatBitsToUint(v * SCALE);
-    uvec4 size = bits & 0x7fffffffu;
-    bvec4 large = bvec4(uvec4(greaterThan(size, uvec4(0x477fe000u))) & uvec4(lessThan(size, uvec4(0x7f800000u))));
-    v = uintBitsToFloat(mix(bits, bits & 0x80000000u | 0x477fe000u, large));
-  }
-  return uvec2(packFloat2x16(f16vec2(v.xy)), packFloat2x16(f16vec2(v.zw)));
-}
 
 /// Where vector v that an invocation fetches lies in a tile: along the tile, along K. Neighbours are neighbours in memory; across, the
 /// vectors are a square.
@@ -63,7 +37,8 @@ ivec2 place(bool along_k, int v) {
     [[unroll]] for (int v_ = 0; v_ < VECTORS; v_++) { \
       vec4 turned_ = vec4(vectors[0][v_], vectors[1][v_], vectors[2][v_], vectors[3][v_]); \
       int row_ = along_k ? place(true, v_).x : first_.x + v_; \
-      tile[row_ * ROW + first_.y / 4] = halves(along_k ? vectors[v_] : turned_, scaled); \
+      vec4 kept_ = along_k ? vectors[v_] : turned_; \
+      tile[row_ * ROW + first_.y / 4] = scaled ? gradient_halves(kept_ * SCALE) : halves(kept_); \
     } \
   }
 
@@ -83,10 +58,10 @@ void tile(
     b_rows[v] = FORM == NT ? b_start + min(n0 + place(true, v).x, n_end - 1) * b_length : 0;
   }
 
-  fcoopmatNV<32, gl_ScopeSubgroup, MATRIX_M, MATRIX_N> sums[FRAGMENTS_M][FRAGMENTS_N];
+  SUM sums[FRAGMENTS_M][FRAGMENTS_N];
   [[unroll]] for (int i = 0; i < FRAGMENTS_M; i++)
     [[unroll]] for (int j = 0; j < FRAGMENTS_N; j++)
-      sums[i][j] = fcoopmatNV<32, gl_ScopeSubgroup, MATRIX_M, MATRIX_N>(0.0);
+      sums[i][j] = SUM(0.0);
 
   vec4 a_next[VECTORS], b_next[VECTORS];
   for (int k0 = k_begin - DEPTH; k0 < k_end; k0 += DEPTH) {
@@ -116,11 +91,11 @@ void tile(
     }
     if (k0 >= k_begin) {
       [[unroll]] for (int k = 0; k < DEPTH; k += MATRIX_K) {
-        fcoopmatNV<16, gl_ScopeSubgroup, MATRIX_M, MATRIX_K> x[FRAGMENTS_M];
+        LEFT x[FRAGMENTS_M];
         [[unroll]] for (int i = 0; i < FRAGMENTS_M; i++)
           coopMatLoadNV(x[i], a_tile, (m_first + i * MATRIX_M) * ROW + k / 4, ROW, false);
         [[unroll]] for (int j = 0; j < FRAGMENTS_N; j++) {
-          fcoopmatNV<16, gl_ScopeSubgroup, MATRIX_K, MATRIX_N> y;
+          RIGHT y;
           coopMatLoadNV(y, b_tile, (n_first + j * MATRIX_N) * ROW + k / 4, ROW, true);
           [[unroll]] for (int i = 0; i < FRAGMENTS_M; i++) sums[i][j] = coopMatMulAddNV(x[i], y, sums[i][j]);
         }

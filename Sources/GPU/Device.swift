@@ -34,7 +34,8 @@ package final class Device: Sendable {
   package func precisionNote(asked precision: Precision) -> String? {
     guard precision == .mixed else { return nil }
     guard let unit = traits.matrixUnit else {
-      return "mixed precision: no matrix units with f16 factors and f32 sums (\(MatrixUnit.deviceExtension)), so products are f32"
+      return
+        "mixed precision: no matrix units with f16 factors and f32 sums (\(MatrixUnit.deviceExtension)), so products are f32"
     }
     return "mixed precision: products by matrix units of \(unit.m) x \(unit.n) x \(unit.k), factors f16, sums f32"
   }

@@ -39,8 +39,8 @@ package struct Variant: Sendable {
     self.roundsFactors = roundsFactors
   }
 
-  /// The tolerance of an op's cases, or what f16 allows: factors have 11 bits.
-  package func tolerance(of usual: Double) -> Double { roundsFactors ? max(usual, 2e-3) : usual }
+  /// What may come of an op's tolerance where factors have 11 bits and not 24.
+  package func tolerance(of usual: Double) -> Double { roundsFactors ? 200 * usual : usual }
 }
 
 /// One kernel invocation over abstract operands; memory is bound when the plan is recorded.

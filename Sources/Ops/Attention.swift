@@ -37,7 +37,8 @@ package struct Attention: Op {
             [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: tiling.groups, lanes: tiling.lanes)
         ]))
     }
-    return ShortAttention(qkv: qkv, heads: heads, site.traits)?.joining(tiled, \.forward) ?? tiled
+    let exact = ShortAttention(qkv: qkv, heads: heads, site.traits)?.joining(tiled, \.forward) ?? tiled
+    return MatrixAttention(qkv: qkv, heads: heads, site.traits)?.joining(exact, \.forward, site.traits) ?? exact
   }
 
   package func vjp(_ pullback: Pullback) throws(ShapeError) -> [Value?] {

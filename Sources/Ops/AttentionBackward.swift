@@ -27,7 +27,8 @@ package struct AttentionBackward: Op {
       let queries = queries.first { $0.family == keys.family } ?? queries[0]
       return Variant(keys.family.rawValue, launch(queries, keys))
     }
-    return ShortAttention(qkv: shape, heads: heads, site.traits)?.joining(tiled, \.backward) ?? tiled
+    let exact = ShortAttention(qkv: shape, heads: heads, site.traits)?.joining(tiled, \.backward) ?? tiled
+    return MatrixAttention(qkv: shape, heads: heads, site.traits)?.joining(exact, \.backward, site.traits) ?? exact
   }
 
   private func launch(_ queries: AttentionTiling, _ keys: AttentionTiling) -> Launch {

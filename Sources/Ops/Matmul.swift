@@ -130,8 +130,8 @@ package struct Matmul: TokenWise {
         "weight gradient over two axes", Matmul(transposing: .left, batched: false),
         [.init([5, 17, 8]), .init([5, 17, 12])]),
       OpCase(
-        "gradient on the left", Matmul(transposing: .left, batched: false, cotangent: .left), operands(.left, 40, 24, 36),
-        checksGradient: false),
+        "gradient on the left", Matmul(transposing: .left, batched: false, cotangent: .left),
+        operands(.left, 40, 24, 36), checksGradient: false),
       OpCase(
         "gradient on the right", Matmul(transposing: .none, batched: false, cotangent: .right),
         operands(.none, 36, 40, 24), checksGradient: false),

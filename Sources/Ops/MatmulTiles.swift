@@ -28,7 +28,9 @@ struct SharedTile: Sendable, Hashable {
         $0.sharedBytes <= traits.sharedMemoryBytes && $0.invocations <= traits.maxWorkgroupInvocations
           && ($0.size < 128 || traits.hasLargeRegisterFile)
       }
-      func padded(_ size: Int) -> Int { SharedTile(size: size).count(m) * SharedTile(size: size).count(n) * size * size }
+      func padded(_ size: Int) -> Int {
+        SharedTile(size: size).count(m) * SharedTile(size: size).count(n) * size * size
+      }
       let preferred = fitting.first { tile in
         let groups = tile.count(m) * tile.count(n) * batch * max(1, depth / 256)
         return groups >= manyGroups / 2 && 4 * padded(tile.size) <= 5 * padded(32)
@@ -57,8 +59,9 @@ struct TileOfMatrices: Sendable, Hashable {
     guard let unit = traits.matrixUnit else { return nil }
     let subgroups = 2 * size / traits.subgroupSize
     let (rows, columns) = (size / unit.m, size / unit.n)
-    let along = (1...max(1, subgroups)).filter {
-      subgroups % $0 == 0 && columns % $0 == 0 && rows % (subgroups / $0) == 0 && rows >= subgroups / $0 && columns >= $0
+    let along = (1...max(1, subgroups)).filter { along in
+      let across = max(1, subgroups / along)
+      return subgroups % along == 0 && columns >= along && columns % along == 0 && rows >= across && rows % across == 0
     }
     func perimeter(_ along: Int) -> Int { rows * along * unit.m / subgroups + columns / along * unit.n }
     guard subgroups > 0, let best = along.min(by: { perimeter($0) < perimeter($1) }) else { return nil }

@@ -196,6 +196,7 @@ extension SPIRV {
     case 137, 138, 139: return b == 0 ? nil : a % b
     case 194, 195: return b < 32 ? a >> b : 0
     case 196: return b < 32 ? a << b : 0
+    case 172, 173: return a > b ? 1 : 0  // lengths are not negative
     case 169: return values.count == 3 ? (a != 0 ? values[1] : values[2]) : nil
     default: return nil
     }

@@ -120,15 +120,14 @@ extension OnDevice {
     }
 
     /// Products by matrix units train as those in f32 do, but for what f16 loses; and with the same bits again.
-    @Test(.enabled(if: TestDevice.hasMatrixUnits, "no cooperative matrices of f16 with sums in f32"))
+    @Test(.enabled(if: TestDevice.hasMatrixUnits, TestDevice.noMatrixUnits))
     func mixedPrecisionTrains() throws {
       let (taught, tiny) = (try TinyRun.taught.get(), TinyRecipe(steps: 20, rate: "3.0e-3"))
       let device = try TestDevice.mixed.get()
       let step = try StepProgram(M2mKD(pairs: [1]).task(try tiny.recipe()), recipe: try tiny.recipe())
       var matrices = Choices.defaults
-      for site in TuningSite.of([(step.program, 1)], traits: device.traits)
-      where site.variants.contains(where: { $0.name == "matrix 32" }) {
-        matrices.names[site.key] = "matrix 32"
+      for site in TuningSite.of([(step.program, 1)], traits: device.traits) {
+        matrices.names[site.key] = site.variants.last(where: \.roundsFactors)?.name
       }
       #expect(matrices.names.count > 10)
       let plain = try TinyRun(tiny, models: taught).train(M2mKD(pairs: [1]))

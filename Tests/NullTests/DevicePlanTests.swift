@@ -173,7 +173,8 @@ import Testing
     (gpu.shaderFloat16, gpu.vulkanMemoryModel, gpu.extensions) = (true, true, ["VK_KHR_cooperative_matrix"])
     let (small, large) = (MatrixUnit(m: 16, n: 8, k: 16), MatrixUnit(m: 16, n: 16, k: 16))
     gpu.matrixUnits = [small, large, MatrixUnit(m: 64, n: 16, k: 64)]
-    func plan(_ precision: Precision = .mixed, _ change: (inout DeviceSnapshot) -> Void = { _ in }) throws -> DevicePlan {
+    func plan(_ precision: Precision = .mixed, _ change: (inout DeviceSnapshot) -> Void = { _ in }) throws -> DevicePlan
+    {
       var changed = gpu
       change(&changed)
       return try DevicePlan(choosing: nil, from: [changed], precision: precision)

@@ -5,20 +5,20 @@ import TestSupport
 import Testing
 
 /// What matrix units do with numbers that f16 does not have (`include/matmul_matrix.glsl`).
-@Suite(.enabled(if: TestDevice.hasMatrixUnits, "no cooperative matrices of f16 with sums in f32"))
+@Suite(.enabled(if: TestDevice.hasMatrixUnits, TestDevice.noMatrixUnits))
 struct MatrixUnitTests {
   /// C = A^T B of a [3, 4] gradient A and a [3, 4] B whose first row alone is not zero.
   private func products(_ gradient: [Double]) throws -> [Double] {
-    let case_ = try #require(CatalogCase.all.first { $0.opCase.name == "gradient on the left" }?.opCase)
+    let test = try #require(Matmul.cases.first { $0.name == "gradient on the left" })
     let inputs = [
       HostTensor([3, 4], gradient + [Double](repeating: 0, count: 8)),
       HostTensor([3, 4], [1] + [Double](repeating: 0, count: 11)),
     ]
     let device = try TestDevice.mixed.get()
     let types = inputs.map(\.type)
-    let site = LaunchSite(inputs: types, outputs: try case_.op.infer(types), traits: device.traits)
-    let variant = try #require(case_.op.variants(site).first { $0.name == "matrix 32" })
-    let run = try GuardedRun(case_.op, variant.launch, inputs, on: device, poison: 0)
+    let site = LaunchSite(inputs: types, outputs: try test.op.infer(types), traits: device.traits)
+    let variant = try #require(test.op.variants(site).first { $0.name == "matrix 32" })
+    let run = try GuardedRun(test.op, variant.launch, inputs, on: device, poison: 0)
     let numbers = numbers(try #require(run.results.first), .f32)
     return stride(from: 0, to: 16, by: 4).map { numbers[$0] }
   }

@@ -29,6 +29,7 @@ package enum TestDevice {
 
   /// The device in mixed precision; `hasMatrixUnits` says whether that makes a difference.
   package static let mixed = Result { () throws(VulkanError) in try open(.mixed) }
+  package static let noMatrixUnits: Comment = "no cooperative matrices of f16 with sums in f32"
   package static var hasMatrixUnits: Bool { (try? mixed.get())?.traits.matrixUnit != nil }
 
   package static let name = ProcessInfo.processInfo.environment["GRAFT_DEVICE"]
