@@ -35,10 +35,3 @@ package struct MatrixUnit: Sendable, Hashable {
     }.map { MatrixUnit(m: Int($0.MSize), n: Int($0.NSize), k: Int($0.KSize)) }
   }
 }
-
-/// What products are computed in; everything else is f32 with both.
-package enum Precision: String, Sendable, Codable, CaseIterable {
-  case f32
-  /// Factors rounded to f16 for the device's matrix units, sums in f32; as `f32` where a device has none.
-  case mixed
-}

@@ -16,11 +16,15 @@ struct MatrixAttention: Sendable {
   /// Queries or keys of a workgroup. The gradient keeps two rows of each and two tiles of scores, and so half of them.
   private static let (own, ownOfGradient) = (64, 32)
 
-  /// nil where the device has no matrix units or may not use them.
+  /// Bytes of a row of 32 scores (`SCORE_ROW`).
+  private static let scoreBytes = 144
+
+  /// nil where the device has no matrix units or may not use them, or where a matrix of each subgroup does not fit into the scores' memory,
+  /// which sums leave through.
   init?(qkv: Shape, heads: Int, _ traits: DeviceTraits) {
-    guard let unit = traits.matrixUnit, traits.subgroupSize >= 4, Self.invocations % traits.subgroupSize == 0 else {
-      return nil
-    }
+    guard let unit = traits.matrixUnit, traits.subgroupSize >= 4, Self.invocations % traits.subgroupSize == 0,
+      Self.invocations / traits.subgroupSize * unit.m * unit.n * 4 <= Self.ownOfGradient * Self.scoreBytes
+    else { return nil }
     let layout = AttentionLayout(qkv: qkv, heads: heads)
     self.unit = unit
     self.heads = heads

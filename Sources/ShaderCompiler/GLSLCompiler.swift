@@ -36,7 +36,8 @@ package struct ShaderModule {
   }
 }
 
-/// GLSL compute to SPIR-V for Vulkan 1.2, cooperative matrices to the Khronos extension. One shaderc compiler serves every shader: making one costs 60 ms, a compile 1 ms.
+/// GLSL compute to SPIR-V for Vulkan 1.2, cooperative matrices to the Khronos extension. One shaderc compiler serves every shader: making
+/// one costs 60 ms, a compile 1 ms.
 package final class GLSLCompiler {
   private let compiler = shaderc_compiler_initialize()
   private let options = shaderc_compile_options_initialize()
