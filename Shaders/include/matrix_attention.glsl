@@ -15,7 +15,7 @@ layout(push_constant) uniform Push {
   float scale;
 };
 
-const int STREAM = 32;
+const int STREAM = 32;  // MATRIX_N and MATRIX_K divide it
 const int LANES = 128 / SUBGROUPS;
 // Columns of a row with the zeros that fill the units' matrices, and its vectors of four f16, with two of padding.
 const int EXTENT = MATRIX_K > MATRIX_N ? MATRIX_K : MATRIX_N;

@@ -13,28 +13,6 @@ struct RunTests {
     try scratch.writeImages()
   }
 
-  /// The metrics without what the clock decides.
-  private func metrics(_ run: String) throws -> [String] {
-    try JSONLines(scratch.file("\(run)/metrics.jsonl")).rows(as: MetricsRow.self).map { row in
-      var row = row
-      row.seconds = nil
-      row.hostMilliseconds = nil
-      if row.event == .task { row.images = nil }
-      return "\(row)"
-    }
-  }
-
-  private func expectSame(_ run: String, as whole: String) throws {
-    let names = scratch.names("\(whole)/checkpoints")
-    #expect(names.count == 8)
-    #expect(scratch.names("\(run)/checkpoints") == names)
-    for name in names {
-      #expect(
-        try scratch.bytes("\(run)/checkpoints/\(name)") == scratch.bytes("\(whole)/checkpoints/\(name)"), "\(name)")
-    }
-    #expect(try metrics(run) == metrics(whole))
-  }
-
   /// A process that is killed again and again ends with the bits of one that was left alone; so does one that is asked
   /// to stop.
   @Test func killedAndResumedIsUninterrupted() throws {
@@ -61,7 +39,7 @@ struct RunTests {
     let resume = scratch.exists("killed/recipe.yml") ? ["--resume"] : []
     let last = try Graft.start(["run", "recipe.yml", "--output", "killed"] + resume, in: scratch).wait()
     #expect(last.status == 0, "\(last)")
-    try expectSame("killed", as: "whole")
+    try scratch.expectSame("killed", as: "whole")
 
     let stopping = try Graft.start(["run", "recipe.yml", "--output", "stopped"], in: scratch)
     stopping.wait(for: "\nMT: ")
@@ -75,52 +53,11 @@ struct RunTests {
     let continued = try Graft.run("run", "recipe.yml", "--resume", "--output", "stopped", in: scratch)
     #expect(continued.status == 0 && continued.output.contains("PT: done before, kept"), "\(continued)")
     #expect(continued.output.contains("continued after step"))
-    try expectSame("stopped", as: "whole")
+    try scratch.expectSame("stopped", as: "whole")
 
     let evaluated = try Graft.run("evaluate", "whole/checkpoints/student.safetensors", in: scratch)
     let top1 = try #require(evaluated.output.firstMatch(of: /top-1 ([0-9.]+ %)/)?.1)
     #expect(table.contains { $0.contains("student, m2mKD") && $0.contains(top1) }, "\(evaluated.output)")
-  }
-
-  /// Kernels are measured once; a later run, and one that was stopped and continued, take the same ones.
-  @Test func tunedRunsRepeat() throws {
-    try scratch.writeRecipe(steps: 4)
-    func run(_ arguments: String...) throws -> Graft.Outcome {
-      let outcome = try Graft.start(
-        ["run", "recipe.yml", "--output"] + arguments, environment: ["XDG_CACHE_HOME": scratch.file("cache")],
-        in: scratch, tuned: true
-      ).wait()
-      #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome)")
-      return outcome
-    }
-    let first = try run("first")
-    let choices = try scratch.bytes("first/tuning.json")
-    let tuned = scratch.names("cache/graft").filter { $0.hasPrefix("tuning-") && $0.hasSuffix(".json") }
-    #expect(first.output.contains(/\ntuned [0-9]+ of [0-9]+ kernels in [0-9.]+ s\n/) == !tuned.isEmpty, "\(first)")
-    let second = try run("second")
-    #expect(!second.output.contains("tuned"), "\(second)")
-    try expectSame("second", as: "first")
-    #expect(try scratch.bytes("second/tuning.json") == choices)
-
-    // What the cache says now does not reach a run that has begun.
-    for name in scratch.names("cache") { try FileManager.default.removeItem(atPath: scratch.file("cache/\(name)")) }
-    let stopping = try Graft.start(
-      ["run", "recipe.yml", "--output", "first", "--resume", "--controls"],
-      environment: ["XDG_CACHE_HOME": scratch.file("cache")], in: scratch, tuned: true)
-    #expect(stopping.wait().status == 0)
-    let student = "checkpoints/student.safetensors"
-    #expect(try scratch.bytes("first/\(student)") == scratch.bytes("second/\(student)"))
-
-    let anew = try Graft.run("run", "recipe.yml", "--output", "second", "--resume", "--retune", in: scratch)
-    expectRefusal(anew, "--no-tune and --retune exclude each other", status: 64)
-    let late = try Graft.start(
-      ["run", "recipe.yml", "--output", "second", "--resume", "--retune"], in: scratch, tuned: true
-    ).wait()
-    expectRefusal(late, "second holds a run whose kernels are chosen already; --retune is for a new run", status: 1)
-    try scratch.write("second/tuning.json", Data("{".utf8))
-    expectRefusal(
-      try Graft.run("run", "recipe.yml", "--output", "second", "--resume", in: scratch),
-      "second/tuning.json is damaged or of another version; remove it", status: 1)
   }
 
   @Test func directoriesAreNumbered() throws {

@@ -1,3 +1,4 @@
+import Distillation
 import Foundation
 import Storage
 import TestSupport
@@ -150,6 +151,28 @@ extension TemporaryDirectory {
         E2E: \(phase)
       """
     try write(name, Data(text.utf8))
+  }
+
+  /// The metrics without what the clock decides.
+  private func metrics(_ run: String) throws -> [String] {
+    try JSONLines(file("\(run)/metrics.jsonl")).rows(as: MetricsRow.self).map { row in
+      var row = row
+      row.seconds = nil
+      row.hostMilliseconds = nil
+      if row.event == .task { row.images = nil }
+      return "\(row)"
+    }
+  }
+
+  /// The same checkpoints and metrics in two run directories.
+  func expectSame(_ run: String, as whole: String) throws {
+    let checkpoints = names("\(whole)/checkpoints")
+    #expect(checkpoints.count == 8)
+    #expect(names("\(run)/checkpoints") == checkpoints)
+    for name in checkpoints {
+      #expect(try bytes("\(run)/checkpoints/\(name)") == bytes("\(whole)/checkpoints/\(name)"), "\(name)")
+    }
+    #expect(try metrics(run) == metrics(whole))
   }
 }
 
