@@ -38,7 +38,7 @@ void main() {
         0, M, 0, N, m0, M, N, int(texelFetch(offsets, expert).x), int(texelFetch(offsets, expert + 1).x));
     finish(expert * M * N, 0, m0, M, N);
   } else {
-    ExpertTile tile = expert_tile(tile_index(), experts);
+    ExpertTile tile = expert_tile(tile_index(), int(ROWS), experts);
     int m0 = tile.m0, m_end = tile.m_end, expert = tile.expert;
     accumulate(
         0, K, expert * N * K, FORM == NT ? K : N, m0, max(m_end, 1), N, 0, m0 < m_end ? K : 0);

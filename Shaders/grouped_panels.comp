@@ -28,7 +28,7 @@ int row_of_a(int row) { return GATHERED ? int(texelFetch(gather, row).x) / divis
 #include "expert_tile.glsl"
 
 void main() {
-  ExpertTile tile = expert_tile(int(gl_WorkGroupID.x), experts);
+  ExpertTile tile = expert_tile(int(gl_WorkGroupID.x), ROWS, experts);
   int column_tile = int(gl_WorkGroupID.y);
   accumulate(
       int(gl_WorkGroupID.x), tile.m0, max(tile.m_end, 1), tile.expert, column_tile, N, K4, 0,

@@ -29,7 +29,7 @@ void main() {
   // A subgroup past the tile's end moves back, and stores what another one does.
   int first = min(subgroup * int(SHARE), K4 * SPANS - int(SHARE));
   uint at = known_uniform(tile * K4 * SPANS + first);
-  ExpertTile found = expert_tile(tile, experts);
+  ExpertTile found = expert_tile(tile, ROWS, experts);
   int last = max(found.m_end, 1) - 1;
   [[unroll]] for (uint turn = 0; turn < SHARE; turn += LANES) {
     int i = first + int(turn) + int(gl_SubgroupInvocationID), e = i % SPANS * 2, k = i / SPANS;

@@ -1,19 +1,20 @@
 // Row tiles of a grouped product: numbered expert after expert, each expert's last one may be short. The includer declares
-// `utextureBuffer offsets` [E + 1] and ROWS.
+// `utextureBuffer offsets` [E + 1].
 struct ExpertTile {
   int expert;
   int m0;
   int m_end;  // no rows from here on; m0 where the tile lies past the last one
 };
 
-ExpertTile expert_tile(int tile, int experts) {
+/// Of tiles of `rows` rows.
+ExpertTile expert_tile(int tile, int rows, int experts) {
   ExpertTile found = ExpertTile(0, 0, 0);
   int passed = 0;
   int begin = int(texelFetch(offsets, 0).x);
   for (int e = 0; e < experts; e++) {
     int end = int(texelFetch(offsets, e + 1).x);
-    int tiles = (end - begin + int(ROWS) - 1) / int(ROWS);
-    if (tile >= passed && tile < passed + tiles) found = ExpertTile(e, begin + (tile - passed) * int(ROWS), end);
+    int tiles = (end - begin + rows - 1) / rows;
+    if (tile >= passed && tile < passed + tiles) found = ExpertTile(e, begin + (tile - passed) * rows, end);
     passed += tiles;
     begin = end;
   }

@@ -19,6 +19,7 @@ int row_of_b(int row) { return GATHERED == 2 ? source_row(row) : row; }
 #else
 #include "matmul_tiles.glsl"
 #endif
+#include "expert_tile.glsl"
 
 void main() {
   int n0 = int(gl_WorkGroupID.x) * SIZE;
@@ -28,22 +29,10 @@ void main() {
         0, M, 0, N, int(gl_WorkGroupID.y) * SIZE, M, n0, N, int(texelFetch(offsets, expert).x),
         int(texelFetch(offsets, expert + 1).x), expert * M * N, 0);
   } else {
-    // Row tiles are numbered expert after expert; those past the last one are empty.
-    int index = int(gl_WorkGroupID.y);
-    int expert = 0, m0 = 0, m_end = 0, passed = 0;
-    int begin = int(texelFetch(offsets, 0).x);
-    for (int e = 0; e < experts; e++) {
-      int end = int(texelFetch(offsets, e + 1).x);
-      int tiles = (end - begin + SIZE - 1) / SIZE;
-      if (index >= passed && index < passed + tiles) {
-        expert = e;
-        m0 = begin + (index - passed) * SIZE;
-        m_end = end;
-      }
-      passed += tiles;
-      begin = end;
+    ExpertTile found = expert_tile(int(gl_WorkGroupID.y), SIZE, experts);
+    if (found.m0 < found.m_end) {
+      tile(
+          0, K, found.expert * N * K, FORM == NT ? K : N, found.m0, found.m_end, n0, N, 0, K, 0, found.expert * N);
     }
-    if (m0 < m_end)
-      tile(0, K, expert * N * K, FORM == NT ? K : N, m0, m_end, n0, N, 0, K, 0, expert * N);
   }
 }

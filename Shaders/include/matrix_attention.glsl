@@ -5,6 +5,7 @@
 // The includer binds `qkv`, vectors of four f32; D need not be a multiple of 4.
 #include "matrix_unit.glsl"
 #extension GL_KHR_shader_subgroup_shuffle : require
+#include "buffer4.glsl"
 #include "store4.glsl"
 layout(local_size_x = 128) in;
 layout(constant_id = 5) const int D = 64;
@@ -44,11 +45,7 @@ int score_row() { return here() / SHARERS; }
 int score_column() { return here() % SHARERS * SHARE; }
 
 /// Elements c ..< c + 4 of the row of D that begins at `start`; zeros past its end.
-#define ROW4(buffer, start, c) \
-  (D % 4 == 0 ? ((c) < D ? buffer[((start) + (c)) >> 2] : vec4(0.0)) \
-              : vec4(ELEMENT(buffer, start, c), ELEMENT(buffer, start, (c) + 1), ELEMENT(buffer, start, (c) + 2), \
-                     ELEMENT(buffer, start, (c) + 3)))
-#define ELEMENT(buffer, start, c) ((c) < D ? buffer[((start) + (c)) >> 2][((start) + (c)) & 3] : 0.0)
+#define ROW4(buffer, start, c) FETCH(buffer, D % 4 == 0, start, c, D)
 
 /// Loads `rows` tokens from `first` on into a tile; `begin` is where the row of `token_` begins in `buffer`. Zeros from T on.
 #define LOAD_ROWS(tile, rows, first, buffer, begin, as_halves, factor) \

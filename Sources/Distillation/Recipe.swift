@@ -156,6 +156,7 @@ extension Recipe {
         eps: try o.double("eps", 1e-8), weightDecay: try o.double("weight_decay", 0.05))
     }
     labelSmoothing = try reader.double("label_smoothing", 0.1, in: 0...1)
+    // No default: it would stand in the resolved recipe, which those of earlier runs are compared with.
     precision = reader.has("precision") ? try reader.choice("precision") : .f32
     var few: FewShotSettings?
     if reader.has("few_shot") { few = try reader.section("few_shot", FewShotSettings.init) }
