@@ -127,9 +127,9 @@ private func sextet(_ c: UInt8) -> UInt32 {
   }
 }
 
-extension InlineArray where count == 16, Element == UInt32 {
-  /// 0 ... 15, what wide forms find numbers in (`include/lane_stores.glsl`).
-  package static var identity: Self { Self { UInt32($0) } }
+extension InlineArray where count == 64, Element == UInt8 {
+  /// 0 ... 63, what wide forms find numbers in (`include/lane_stores.glsl`).
+  package static var identity: Self { Self { UInt8($0) } }
 }
 
 /// Values for a shader's push-constant block, laid out exactly as the shader's std430 block (checked by `shadergen`); the narrow

@@ -1,9 +1,10 @@
 #version 450
-// y[r, c] = (x[r, c] - mean[r]) rstd[r] weight[r % turn, c] + bias[r % turn, c], rstd = 1 / sqrt(variance + eps): a cluster per row.
+// y[r, c] = (x[r, c] - mean[r]) rstd[r] weight[r % TURN, c] + bias[r % TURN, c], rstd = 1 / sqrt(variance + eps): a cluster per row.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
+layout(constant_id = 2) const uint TURN = 1;  // rows of weight and bias
 #include "row.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0
@@ -15,7 +16,6 @@ layout(binding = 4) writeonly buffer Mean { float mean[]; };
 layout(binding = 5) writeonly buffer Rstd { float rstd[]; };
 layout(push_constant) uniform Push {
   uint rows;
-  uint turn;  // rows of weight and bias
   float eps;
   IDENTITY
   ADDRESS(x) ADDRESS(weight) ADDRESS(bias)
@@ -24,7 +24,7 @@ layout(push_constant) uniform Push {
 void main() {
   EACH_ROW(r, rows) {
     uint start = r * C;
-    uint parameters = r % turn * C;
+    uint parameters = r % TURN * C;
     vec4 v[VECTORS];
     vec4 sum = vec4(0.0);
     [[unroll]] for (uint i = 0; i < VECTORS; i++) {

@@ -1,11 +1,12 @@
 #version 450
 // dx[r, c] = rstd[r] (g[c] - mean_c(g) - h[c] mean_c(g h)) (+ residual[r, c]): a cluster per row.
-// Where g = dy weight[r % turn] and h = (x - mean) rstd.
+// Where g = dy weight[r % TURN] and h = (x - mean) rstd.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
 layout(constant_id = 1) const uint C = 64;
-layout(constant_id = 2) const bool RESIDUAL = false;
+layout(constant_id = 2) const uint TURN = 1;  // rows of weight
+layout(constant_id = 3) const bool RESIDUAL = false;
 #include "row.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0; mean and rstd always
@@ -18,17 +19,16 @@ layout(binding = 5) uniform textureBuffer residual;
 layout(binding = 6) writeonly buffer DX { Span dx[]; };
 layout(push_constant) uniform Push {
   uint rows;
-  uint turn;  // rows of weight
   IDENTITY
-  ADDRESS(x) ADDRESS(weight) ADDRESS(dy) ADDRESS(residual)
+  ADDRESS(x) ADDRESS(weight) ADDRESS(mean) ADDRESS(rstd) ADDRESS(dy) ADDRESS(residual)
 };
 
 void main() {
   EACH_ROW(r, rows) {
     uint start = r * C;
-    uint parameters = r % turn * C;
-    float m = texelFetch(mean, int(r)).x;
-    float s = texelFetch(rstd, int(r)).x;
+    uint parameters = r % TURN * C;
+    float m = ONE(mean, r);
+    float s = ONE(rstd, r);
     vec4 g[VECTORS];
     vec4 h[VECTORS];
     vec4 sum_g = vec4(0.0);

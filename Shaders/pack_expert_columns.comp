@@ -22,7 +22,7 @@ layout(push_constant) uniform Push {
   int R;
   int K4;
   int experts;
-  uint identity[16];
+  uint8_t identity[64];
 };
 #include "expert_quads.glsl"
 

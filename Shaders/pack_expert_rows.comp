@@ -17,7 +17,7 @@ layout(push_constant) uniform Push {
   int K4;
   int experts;
   int divisor;
-  uint identity[16];
+  uint8_t identity[64];
 };
 #include "expert_tile.glsl"
 

@@ -21,7 +21,7 @@ layout(push_constant) uniform Push {
   int R;
   int K;
   int K4;
-  uint identity[16];
+  uint8_t identity[64];
 };
 
 int first_element() { return int(gl_WorkGroupID.z) * R * K; }

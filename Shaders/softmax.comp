@@ -8,6 +8,8 @@ layout(constant_id = 1) const uint C = 64;
 layout(constant_id = 2) const bool BIAS = false;
 layout(constant_id = 3) const bool SHARED = false;
 layout(constant_id = 4) const bool HELD = true;  // rows are read once and held in registers
+layout(constant_id = 5) const uint U = 1;
+layout(constant_id = 6) const uint SAMPLE_ROWS = 1;  // H U
 #include "row.glsl"
 layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0
@@ -16,8 +18,6 @@ layout(binding = 1) uniform textureBuffer bias;
 layout(binding = 2) writeonly buffer Y { Span y[]; };
 layout(push_constant) uniform Push {
   uint rows;
-  uint U;
-  uint sample_rows;  // H U
   float scale;
   IDENTITY
   ADDRESS(x) ADDRESS(bias)
@@ -35,7 +35,7 @@ float max4(vec4 v) { return max(max(v.x, v.y), max(v.z, v.w)); }
 
 void main() {
   EACH_ROW(r, rows) {
-    uint bias_row = SHARED ? r % U : r / sample_rows * U + r % U;
+    uint bias_row = SHARED ? r % U : r / SAMPLE_ROWS * U + r % U;
 #ifndef WIDE
     if (!HELD) {
       // The sum so far is rescaled when the maximum rises (Milakov and Gimelshein 2018).

@@ -28,7 +28,7 @@ vec4 square(vec4 x, bvec4 own) {
 #ifdef WIDE
 void main() {
   const uint VECTORS = 256;
-  uint subgroup = known_uniform(linear_subgroup()), first = subgroup * VECTORS, last = count4 - LANES;
+  uint subgroup = known_part(linear_subgroup()), first = subgroup * VECTORS, last = count4 - LANES;
   // Of each of the subgroup's chunks, by as many lanes as there are; 0 past the end.
   const uint CHUNKS = VECTORS / CHUNK4;
   uint words[(CHUNKS + LANES - 1) / LANES];

@@ -185,7 +185,7 @@ extension RuntimeShader {
 
   /// The push-constant block from `int:1024,float:0.5` or `1024,0.5`.
   func pushBlock(_ text: String?) throws(BenchError) -> [UInt8] {
-    var places: [(name: String, scalar: SPIRV.Scalar, offset: Int)] = []
+    var places: [PushPlace] = []
     for member in interface.push { member.type.flatten(member.name, at: member.offset, into: &places) }
     let values = text.map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) } ?? []
     guard values.count == places.count else {
@@ -199,10 +199,12 @@ extension RuntimeShader {
       let parts = value.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       let type = "\(place.scalar)"
       let fits = parts.count == 1 || parts[0] == type || Set([parts[0], type]) == ["int", "uint"]
-      guard fits, let bits = place.scalar.bits(of: parts[parts.count - 1]) else {
+      guard fits, let bits = place.scalar.bits(of: parts[parts.count - 1]), place.bytes == 4 || bits < 256 else {
         throw BenchError("\(module.path): push constant \(place.name) is \(place.scalar), --push gives '\(value)'")
       }
-      withUnsafeBytes(of: bits) { block.replaceSubrange(place.offset..<place.offset + 4, with: $0) }
+      withUnsafeBytes(of: bits) {
+        block.replaceSubrange(place.offset..<place.offset + place.bytes, with: $0.prefix(place.bytes))
+      }
     }
     return block
   }
@@ -240,15 +242,23 @@ extension SPIRV.Scalar {
   }
 }
 
+/// A number in the push-constant block.
+private struct PushPlace {
+  let name: String
+  let scalar: SPIRV.Scalar
+  let offset: Int
+  var bytes = 4
+}
+
 extension ShaderInterface.PushType {
-  /// The scalars with their names and offsets.
-  fileprivate func flatten(
-    _ name: String, at offset: Int, into places: inout [(name: String, scalar: SPIRV.Scalar, offset: Int)]
-  ) {
+  fileprivate func flatten(_ name: String, at offset: Int, into places: inout [PushPlace]) {
     switch self {
-    case .scalar(let scalar): places.append((name, scalar, offset))
+    case .scalar(let scalar): places.append(PushPlace(name: name, scalar: scalar, offset: offset))
+    case .byte: places.append(PushPlace(name: name, scalar: .uint, offset: offset, bytes: 1))
     case .vector(let scalar, let count):
-      for i in 0..<count { places.append(("\(name).\(["x", "y", "z", "w"][i % 4])", scalar, offset + 4 * i)) }
+      for i in 0..<count {
+        places.append(PushPlace(name: "\(name).\(["x", "y", "z", "w"][i % 4])", scalar: scalar, offset: offset + 4 * i))
+      }
     case .array(let element, let count, let stride):
       for i in 0..<count { element.flatten("\(name)[\(i)]", at: offset + stride * i, into: &places) }
     }

@@ -21,7 +21,7 @@
 #define APART LANES
 #define EACH_SPAN(i, count) \
   PART_HERE(SHARE, count) \
-  [[unroll]] for (uint turn_ = 0, i = first_ + gl_SubgroupInvocationID; turn_ < SHARE; turn_ += LANES, i += LANES)
+  [[unroll]] for (uint turn_ = 0, i = known_ + gl_SubgroupInvocationID; turn_ < SHARE; turn_ += LANES, i += LANES)
 #define STORE(buffer, i, v) STORE_LANES(buffer, known_ + turn_ + lane_, v)
 #else
 #define EACH_BLOCK(i, count4) EACH_SPAN(i, count4)

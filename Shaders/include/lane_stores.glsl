@@ -2,7 +2,7 @@
 // such a place, outside control flow, is a scalar one on lavapipe, where any other is a loop over lanes (docs/performance.md). For the
 // wide form of kernels, whose host adds LANES to their constants.
 //
-// The includer has IDENTITY (span.glsl) at the end of its push constants, which holds 0 ... 15. Their index has to be dynamically
+// The includer has IDENTITY (span.glsl) at the end of its push constants, which holds 0 ... 63. Their index has to be dynamically
 // uniform (Vulkan 1.3, 15.6.1), and the driver concludes that what is read there is: it does not see that of a group's number. Here the
 // index is the same in a subgroup, where Vulkan means the workgroup; the driver computes one subgroup after another (`DevicePlan` takes
 // these forms for Mesa's software driver only).
@@ -23,15 +23,16 @@ uint linear_subgroup() {
   return (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * gl_NumSubgroups + gl_SubgroupID;
 }
 
-/// `number`, below 2^28 and the same for all invocations of the subgroup.
-#define known_uniform(number) ( \
-  identity[(number) & 15] | identity[(number) >> 4 & 15] << 4 | identity[(number) >> 8 & 15] << 8 | \
-  identity[(number) >> 12 & 15] << 12 | identity[(number) >> 16 & 15] << 16 | identity[(number) >> 20 & 15] << 20 | \
-  identity[(number) >> 24 & 15] << 24)
+/// `number`, below 2^30 and the same for all invocations of the subgroup. Each digit is a fetch lane by lane, some five instructions for each.
+#define known_uniform(number) (known_part(number) | DIGIT(number, 18) | DIGIT(number, 24))
+/// The same below 2^18, and below 64.
+#define known_part(number) (DIGIT(number, 0) | DIGIT(number, 6) | DIGIT(number, 12))
+#define known_digit(number) DIGIT(number, 0)
+#define DIGIT(number, shift) uint(identity[(number) >> (shift) & 63]) << (shift)
 
-/// Declares `known_`, known to be uniform: where the subgroup's part of `count` begins, `length` each. The last ones move back to the end.
-#define PART_HERE(length, count) \
-  uint first_ = min(linear_subgroup() * (length), (count) - (length)), known_ = known_uniform(first_);
+/// Declares `known_`, known to be uniform: where the subgroup's part of `count` begins, `length` each, of 2^18 parts at the most
+/// (`Dispatch.wideParts`). The last ones move back to the end.
+#define PART_HERE(length, count) uint known_ = min(known_part(linear_subgroup()) * (length), (count) - (length));
 
 /// The span that lane `lane_` holds to `place` of `buffer`, which is made of what is known to be uniform and of `lane_`. Not in control flow.
 #define STORE_LANES(buffer, place, held) STORE_FIRST_LANES(buffer, LANES, place, held)

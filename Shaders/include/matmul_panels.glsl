@@ -95,8 +95,8 @@ void finish(int c_start, int bias_start, int m0, int m_end, int tile, int column
     bias_values[v] = bias_at(bias_start, min(n, columns - COLUMNS) + 4 * v, columns);
 #ifdef WIDE
   uint at = (c_start + m0 * columns + tile * WIDTH) >> 3, known_at = known_uniform(at);
-  uint rows = clamp(m_end - m0, 0, ROWS), known_rows = known_uniform(rows);
-  uint lanes = clamp((columns - tile * WIDTH) / COLUMNS, 0, int(CLUSTER)), known_lanes = known_uniform(lanes);
+  uint rows = clamp(m_end - m0, 0, ROWS), known_rows = known_digit(rows);
+  uint lanes = clamp((columns - tile * WIDTH) / COLUMNS, 0, int(CLUSTER)), known_lanes = known_digit(lanes);
 #endif
   [[unroll]] for (int i = 0; i < ROWS; i++) {
     // A choice that changes nothing: a sum that is packed into 64-bit integers (wide.glsl) straight from the loop is kept there in a

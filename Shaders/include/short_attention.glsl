@@ -44,7 +44,7 @@ vec4 own_vector(Floats from, int i, int apart) {
   return own;
 }
 #define FROM(name, source, start) Floats name = Floats(packUint2x32(source##_address) + 4 * uint64_t(start));
-#define FROM_AGAIN(name, source, start) FROM(name, source, (start) + int(identity[0]))
+#define FROM_AGAIN(name, source, start) FROM(name, source, (start) + int(uint(identity[0])))
 #define OWN_FROM(name, source, start, apart) FROM(name, source, (start) + first_token_ * (apart))
 #define VECTOR(name, source, i) vector(name, i)
 #define OWN_VECTOR(name, source, i, apart) own_vector(name, i, apart)
@@ -54,7 +54,7 @@ vec4 own_vector(Floats from, int i, int apart) {
   settled_ |= bits_.x | bits_.y | bits_.z | bits_.w; \
 }
 #define KEEP_ROW(buffer, start, apart, v) { \
-  uint place_ = (uint((start) + first_token_ * (apart)) >> 3) + identity[settled_ & identity[0]]; \
+  uint place_ = (uint((start) + first_token_ * (apart)) >> 3) + uint(identity[settled_ & uint(identity[0])]); \
   [[unroll]] for (int c_ = 0; c_ < VECTORS; c_ += 2) \
     STORE_FIRST_LANES(buffer, ROWS, place_ + lane_ * uint((apart) / 8) + c_ / 2, wide((v)[c_], (v)[c_ + 1])) \
 }

@@ -9,7 +9,7 @@
 #define Span u64vec4
 const uint SPAN = 2;
 Span span(vec4 v[SPAN]) { return wide(v[0], v[1]); }
-#define IDENTITY uint identity[16];  // see lane_stores.glsl
+#define IDENTITY uint8_t identity[64];  // see lane_stores.glsl
 #define ADDRESS(x) uvec2 x##_address;  // see lane_loads.glsl
 #else
 #define Span vec4

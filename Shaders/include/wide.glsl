@@ -2,6 +2,7 @@
 #define WIDE_GLSL
 // Eight floats in one store. A software driver turns a store into a loop over lanes; what a round costs beside its (at most four)
 // scalar stores is shared by twice as many floats when these have 64 bits.
+#extension GL_EXT_shader_8bit_storage : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 
 u64vec4 wide(vec4 low, vec4 high) {

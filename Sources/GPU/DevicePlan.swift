@@ -91,7 +91,7 @@ package struct DevicePlan: Sendable, Hashable {
     queueFamily = family
     robustBufferAccess = device.robustBufferAccess
     // On a processor wide forms rely on what Mesa's driver does (`include/lane_stores.glsl`, `include/lane_loads.glsl`).
-    usesAddresses = device.vectorBits != nil && device.shaderInt64 && device.bufferAddresses
+    usesAddresses = device.vectorBits != nil && device.shaderInt64 && device.bufferAddresses && device.bytePushConstants
     hasTimestamps = quirks.hasTimestamps && device.queueFamilies[family].timestampBits > 0
     let shuffles = quirks.shuffles && device.subgroups.shufflesInCompute
     if shuffles, let choices = device.subgroups.choices {

@@ -116,6 +116,8 @@ package struct DeviceSnapshot: Sendable, Hashable {
   package var shaderInt64 = false
   /// Shaders may read a buffer by its address.
   package var bufferAddresses = false
+  /// Push constants may have 8 bits.
+  package var bytePushConstants = false
   package var uniformTexelFormats = Set(TexelFormat.allCases)
   package var storageTexelFormats = Set(TexelFormat.allCases)
   /// Of a software device's processor.
@@ -208,6 +210,7 @@ extension DeviceSnapshot {
     discardsOutside = robustBufferAccess && robustness.pointee.robustBufferAccess2 != 0
     shaderInt64 = features.features.shaderInt64 != 0 && features12.pointee.shaderSubgroupExtendedTypes != 0
     bufferAddresses = features12.pointee.bufferDeviceAddress != 0
+    bytePushConstants = features12.pointee.storagePushConstant8 != 0
     timelineSemaphore = features12.pointee.timelineSemaphore != 0
     shaderFloat16 = features12.pointee.shaderFloat16 != 0
     vulkanMemoryModel = features12.pointee.vulkanMemoryModel != 0

@@ -44,6 +44,7 @@ final class LogicalDevice: Sendable {
     features12.timelineSemaphore = VkBool32(VK_TRUE)
     features12.shaderSubgroupExtendedTypes = plan.snapshot.shaderInt64 ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
     features12.bufferDeviceAddress = plan.usesAddresses ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
+    features12.storagePushConstant8 = plan.usesAddresses ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
     features12.shaderFloat16 = plan.snapshot.shaderFloat16 ? VkBool32(VK_TRUE) : VkBool32(VK_FALSE)
     if plan.purpose == .compiling {
       var executable = VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR()

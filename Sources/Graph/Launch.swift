@@ -85,7 +85,8 @@ package struct Dispatch: Sendable {
     fitsWide: Bool? = nil, _ traits: DeviceTraits
   ) {
     let wide =
-      K.wide != nil && traits.storesWide && vectors >= 2 * Self.wideShare && fitsWide ?? (vectors % 2 == 0)
+      K.wide != nil && traits.storesWide && fitsWide ?? (vectors % 2 == 0)
+      && 2 * Self.wideShare...2 * Self.wideShare * Self.wideParts ~= vectors
     self.init(
       kernel, constants: constants, push: push, operands,
       groups: wide
@@ -101,6 +102,9 @@ package struct Dispatch: Sendable {
 
   /// SHARE of elementwise kernels.
   package static let wideShare = 32
+
+  /// As many subgroups know their number (PART_HERE in `include/lane_stores.glsl`).
+  package static let wideParts = 1 << 18
 
   /// Elements of a workgroup of 64 in the wide form of elementwise kernels.
   package static func wideGroup(_ traits: DeviceTraits) -> Int { 64 / traits.subgroupSize * wideShare * 8 }

@@ -24,7 +24,8 @@ struct BlockPieces {
     cluster = lanes ?? traits.cluster
     let bindable = traits.maxStorageBufferRange / 4
     // A grid that wraps into y has groups past the end, which would update the last elements twice.
-    let wrapping = traits.storesWide ? DeviceTraits.guaranteedGroups / (Self.unit / Dispatch.wideGroup(traits)) : .max
+    let mostGroups = min(DeviceTraits.guaranteedGroups, Dispatch.wideParts * traits.subgroupSize / 64)
+    let wrapping = traits.storesWide ? mostGroups / (Self.unit / Dispatch.wideGroup(traits)) : .max
     let longest = max(1, min(bindable / Self.unit, wrapping)) * Self.unit
     var pieces: [Piece] = []
     var partials = 0

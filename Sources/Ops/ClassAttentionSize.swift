@@ -61,8 +61,9 @@ struct ClassAttentionSize: CustomStringConvertible {
   private static let longestCode = 3200
 
   /// Lanes of a subgroup where the passes over tokens take their wide forms: straight-line code that reads by address and stores spans.
-  private func wideLanes(_ traits: DeviceTraits) -> Int? {
-    traits.storesWide && width % 8 == 0 ? traits.subgroupSize : nil
+  /// - Parameter parts: one a subgroup.
+  private func wideLanes(_ parts: Int, _ traits: DeviceTraits) -> Int? {
+    traits.storesWide && width % 8 == 0 && parts <= Dispatch.wideParts ? traits.subgroupSize : nil
   }
 
   private func texels(_ operand: Operand) -> Operand { operand.texels(isAligned ? .rgba32f : .r32f) }
@@ -112,7 +113,7 @@ struct ClassAttentionSize: CustomStringConvertible {
     let choices = traits.isSoftware ? 1...4 : 1...1
     let reads = choices.map { ($0 + 1) * ((tokens - 1) / (traits.cluster * $0) + 1) }
     let perLane = zip(choices, reads).min { $0.1 < $1.1 }?.0 ?? 1
-    let lanes = tokens * width <= Self.longestCode ? wideLanes(traits) : nil
+    let lanes = tokens * width <= Self.longestCode ? wideLanes(batch * heads, traits) : nil
     let cluster = lanes ?? traits.cluster
     return Dispatch(
       ClassScoresKernel.self,
@@ -132,13 +133,12 @@ struct ClassAttentionSize: CustomStringConvertible {
     to z: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
     // Of many tokens fewer columns.
-    let wide = wideLanes(traits).flatMap { lanes in
-      [4, 2, 1].map { (lanes: lanes, columns: min(width, $0 * lanes)) }
-        .first { $0.columns % 8 == 0 && tokens * $0.columns <= Self.longestCode }
-    }
+    func clusters(_ columns: Int) -> Int { batch * heads * ((width + columns - 1) / columns) }
+    let wide = [4, 2, 1].lazy.map { min(width, $0 * traits.subgroupSize) }
+      .filter { $0 % 8 == 0 && tokens * $0 <= Self.longestCode }
+      .compactMap { columns in wideLanes(clusters(columns), traits).map { (lanes: $0, columns: columns) } }.first
     let cluster = wide?.lanes ?? traits.exchange
     let columns = wide?.columns ?? cluster * (isAligned ? 4 : 1)
-    let clusters = batch * heads * ((width + columns - 1) / columns)
     return Dispatch(
       ClassPoolKernel.self,
       constants: .init(
@@ -148,7 +148,7 @@ struct ClassAttentionSize: CustomStringConvertible {
       [
         texels(x), scores.texels(.r32f), logsumexp.texels(.r32f), gradient?.dp.texels(.r32f) ?? .unused,
         gradient?.delta.texels(.r32f) ?? .unused, z,
-      ], groups: .linear(clusters * cluster, perGroup: 64), lanes: wide?.lanes)
+      ], groups: .linear(clusters(columns) * cluster, perGroup: 64), lanes: wide?.lanes)
   }
 
   /// The gradient of x: through values and scores, and `query` [B, I] at the first token.
@@ -157,9 +157,9 @@ struct ClassAttentionSize: CustomStringConvertible {
     gradient: (dp: Operand, delta: Operand), to dx: Operand, _ traits: DeviceTraits
   ) -> Dispatch {
     // Of each head two rows' columns are read, each by a load of its own.
-    let lanes = heads <= 16 ? wideLanes(traits) : nil
+    func clusters(of lanes: Int) -> Int { batch * ((tokens + lanes - 1) / lanes) * ((vectors + lanes - 1) / lanes) }
+    let lanes = heads <= 16 ? wideLanes(clusters(of: traits.subgroupSize), traits) : nil
     let cluster = lanes ?? traits.exchange
-    let clusters = batch * ((tokens + cluster - 1) / cluster) * ((vectors + cluster - 1) / cluster)
     return Dispatch(
       ClassTokensBackwardKernel.self,
       constants: .init(
@@ -169,7 +169,7 @@ struct ClassAttentionSize: CustomStringConvertible {
       [
         texels(dz), texels(u), texels(query), scores.texels(.r32f), logsumexp.texels(.r32f),
         gradient.dp.texels(.r32f), gradient.delta.texels(.r32f), dx,
-      ], groups: .linear(clusters * cluster, perGroup: 64), lanes: lanes)
+      ], groups: .linear(clusters(of: cluster) * cluster, perGroup: 64), lanes: lanes)
   }
 
   /// Rows of the weight gradient: left [B, C] times the rows `right`, summed over samples. Keys have no bias gradient.

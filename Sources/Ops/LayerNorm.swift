@@ -23,8 +23,9 @@ package struct LayerNorm: TokenWise {
     let rows = RowClusters(site.inputs[0].shape, site.traits)
     return Launch([
       Dispatch(
-        LayerNormKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns),
-        push: .init(rows: rows.count, turn: UInt32(site.inputs[1].shape.rows), eps: Float(eps)),
+        LayerNormKernel.self,
+        constants: .init(CLUSTER: rows.cluster, C: rows.columns, TURN: UInt32(site.inputs[1].shape.rows)),
+        push: .init(rows: rows.count, eps: Float(eps)),
         (0..<3).map { .input($0).texels(rowsOf: Int(rows.columns)) } + [.output(0), .output(1), .output(2)],
         groups: rows.groups, lanes: rows.lanes)
     ])
@@ -98,8 +99,9 @@ package struct LayerNormBackward: Op {
     return Launch([
       Dispatch(
         LayerNormBackwardKernel.self,
-        constants: .init(CLUSTER: rows.cluster, C: rows.columns, RESIDUAL: addsResidual),
-        push: .init(rows: rows.count, turn: UInt32(site.inputs[1].shape.rows)),
+        constants: .init(
+          CLUSTER: rows.cluster, C: rows.columns, TURN: UInt32(site.inputs[1].shape.rows), RESIDUAL: addsResidual),
+        push: .init(rows: rows.count),
         [
           .input(0).texels(rowsOf: columns), .input(1).texels(rowsOf: columns), .input(2).texels(.r32f),
           .input(3).texels(.r32f), .input(4).texels(rowsOf: columns),

@@ -20,8 +20,8 @@ struct RowClusters {
     let pair = 1 + shape.last % 2  // PAIR
     let together = max(1, 512 / (pair * shape.last)) * pair  // TOGETHER
     // A subgroup takes several short rows, one after another.
-    if traits.storesWide, 8...4096 ~= shape.last, shape.rows % pair == 0, shape.rows >= together,
-      shape.last % 8 == 0 || !inAnyOrder
+    if traits.storesWide, 8...4096 ~= shape.last, shape.rows % pair == 0,
+      together...together * Dispatch.wideParts ~= shape.rows, shape.last % 8 == 0 || !inAnyOrder
     {
       cluster = UInt32(traits.subgroupSize)
       groups = .linear((shape.rows + together - 1) / together * traits.subgroupSize, perGroup: 64)

@@ -24,8 +24,10 @@ package struct ScaleColumns: Op {
     let rows = RowClusters(site.inputs[0].shape, site.traits)
     return Launch([
       Dispatch(
-        ScaleColumnsKernel.self, constants: .init(CLUSTER: rows.cluster, C: rows.columns, RESIDUAL: addsResidual),
-        push: .init(rows: rows.count, turn: UInt32(site.inputs[1].shape.rows)),
+        ScaleColumnsKernel.self,
+        constants: .init(
+          CLUSTER: rows.cluster, C: rows.columns, TURN: UInt32(site.inputs[1].shape.rows), RESIDUAL: addsResidual),
+        push: .init(rows: rows.count),
         [
           .input(0).texels(rowsOf: columns), .input(1).texels(rowsOf: columns),
           addsResidual ? .input(2).texels(rowsOf: columns) : .unused, .output(0),

@@ -13,7 +13,8 @@ struct ShortAttention {
   init?(qkv: Shape, heads: Int, _ traits: DeviceTraits) {
     layout = AttentionLayout(qkv: qkv, heads: heads)
     self.traits = traits
-    lanes = traits.storesWide ? traits.subgroupSize : nil
+    let parts = layout.batch * layout.heads * ((layout.tokens + traits.subgroupSize - 1) / traits.subgroupSize)
+    lanes = traits.storesWide && parts <= Dispatch.wideParts ? traits.subgroupSize : nil
     guard traits.isSoftware, layout.headDimension % 8 == 0, layout.tokens * layout.headDimension <= 576 else {
       return nil
     }

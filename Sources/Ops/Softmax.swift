@@ -28,9 +28,9 @@ package struct Softmax: Op {
         SoftmaxKernel.self,
         constants: .init(
           CLUSTER: rows.cluster, C: rows.columns, BIAS: biased,
-          SHARED: biased && Self.isShared(x, bias: site.inputs[1].shape), HELD: rows.areHeld),
-        push: .init(
-          rows: rows.count, U: UInt32(biased ? x[2] : 1), sample_rows: UInt32(biased ? x[1] * x[2] : 1), scale: scale),
+          SHARED: biased && Self.isShared(x, bias: site.inputs[1].shape), HELD: rows.areHeld,
+          U: UInt32(biased ? x[2] : 1), SAMPLE_ROWS: UInt32(biased ? x[1] * x[2] : 1)),
+        push: .init(rows: rows.count, scale: scale),
         [
           .input(0).texels(rowsOf: x.last), biased ? .input(1).texels(rowsOf: x.last) : .unused, .output(0),
         ],

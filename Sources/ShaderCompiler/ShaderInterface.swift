@@ -25,12 +25,15 @@ package struct ShaderInterface: Equatable {
 
   package indirect enum PushType: Sendable, Hashable {
     case scalar(SPIRV.Scalar)
+    /// An unsigned integer of 8 bits.
+    case byte
     case vector(SPIRV.Scalar, count: Int)
     case array(of: PushType, count: Int, stride: Int)
 
     package var bytes: Int {
       switch self {
       case .scalar: 4
+      case .byte: 1
       case .vector(_, let count): 4 * count
       case .array(_, let count, let stride): count * stride
       }
@@ -141,7 +144,7 @@ package struct ShaderInterface: Equatable {
       let name = spirv.memberNames[member] ?? "_\(index)"
       guard let type = PushType(of: type, spirv) else {
         throw module.error(
-          "push constant \(name): only 32-bit int, uint, float, their vectors, and arrays of these", at: name)
+          "push constant \(name): only 32-bit int, uint, float, their vectors, uint8_t, and arrays of these", at: name)
       }
       let offset = Int(spirv.memberDecorations[member]?[.offset] ?? 0)
       push.append(PushMember(name: name, offset: offset, type: type))
@@ -182,6 +185,7 @@ extension ShaderInterface.PushType {
   fileprivate init?(of type: UInt32, _ spirv: SPIRV) {
     switch spirv.types[type] {
     case .scalar(let scalar)? where scalar != .bool: self = .scalar(scalar)
+    case .number(.uint, bits: 8)?: self = .byte
     case .vector(let element, let count)?:
       guard case .scalar(let scalar)? = spirv.types[element], scalar != .bool else { return nil }
       self = .vector(scalar, count: count)

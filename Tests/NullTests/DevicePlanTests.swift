@@ -152,7 +152,8 @@ import Testing
   /// Wide forms rely on what Mesa's driver does, and read by addresses.
   @Test func wideFormsAreForMesasSoftwareDriver() throws {
     var cpu = device("llvmpipe", .cpu)
-    (cpu.driverID, cpu.shaderInt64, cpu.bufferAddresses, cpu.subgroups.size) = (13, true, true, 8)
+    (cpu.driverID, cpu.shaderInt64, cpu.bufferAddresses, cpu.bytePushConstants) = (13, true, true, true)
+    cpu.subgroups.size = 8
     func usesWideForms(_ change: (inout DeviceSnapshot) -> Void) throws -> Bool {
       var changed = cpu
       change(&changed)
@@ -162,6 +163,7 @@ import Testing
     }
     #expect(try usesWideForms { _ in })
     #expect(try !usesWideForms { $0.bufferAddresses = false })
+    #expect(try !usesWideForms { $0.bytePushConstants = false })
     #expect(try !usesWideForms { $0.shaderInt64 = false })
     #expect(try !usesWideForms { $0.driverID = 0 })
     #expect(try !usesWideForms { ($0.kind, $0.driverID) = (.discrete, 0) })

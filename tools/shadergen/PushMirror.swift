@@ -10,7 +10,7 @@ struct PushMirror {
     for member in interface.push {
       guard let layout = SwiftLayout(of: member.type) else {
         throw module.error(
-          "push constant \(member.name): only 32-bit int, uint, float, their vectors of 2 or 4, and arrays of these",
+          "push constant \(member.name): only 32-bit int, uint, float, their vectors of 2 or 4, uint8_t, and arrays of these",
           at: member.name)
       }
       let offset = (end + layout.alignment - 1) / layout.alignment * layout.alignment
@@ -38,6 +38,7 @@ private struct SwiftLayout {
   init?(of type: ShaderInterface.PushType) {
     switch type {
     case .scalar(let scalar): (name, size, alignment) = (scalar.swiftType, 4, 4)
+    case .byte: (name, size, alignment) = ("UInt8", 1, 1)
     case .vector(_, count: 3): return nil
     case .vector(let scalar, let count):
       (name, size, alignment) = ("SIMD\(count)<\(scalar.swiftType)>", 4 * count, 4 * count)
