@@ -28,7 +28,7 @@ uint linear_subgroup() {
 /// The same below 2^18, and below 64.
 #define known_part(number) (DIGIT(number, 0) | DIGIT(number, 6) | DIGIT(number, 12))
 #define known_digit(number) DIGIT(number, 0)
-#define DIGIT(number, shift) uint(identity[(number) >> (shift) & 63]) << (shift)
+#define DIGIT(number, shift) (uint(identity[(number) >> (shift) & 63]) << (shift))
 
 /// Declares `known_`, known to be uniform: where the subgroup's part of `count` begins, `length` each, of 2^18 parts at the most
 /// (`Dispatch.wideParts`). The last ones move back to the end.
