@@ -26,20 +26,9 @@ vec4 held4(uvec2 address, uint first, uint count) {
 }
 vec4 held4(uvec2 address, uint first) { return held4(address, first, 4 * LANES); }
 
-/// Lane l < 4 has those of lanes 2 l and 2 l + 1, of 8.
-uint64_t lane_words(float own) {
-  vec2 pair = vec2(0.0);
-  [[unroll]] for (uint lane = 0; lane < 4; lane++)
-    pair = mix(pair, vec2(subgroupShuffle(own, 2 * lane), subgroupShuffle(own, 2 * lane + 1)), bvec2(gl_SubgroupInvocationID == lane));
-  return packUint2x32(floatBitsToUint(pair));
-}
-
 // Elements 8 i_ ... 8 i_ + 7 of `held`, an array of what held4 returns, as a span.
 #define HELD_AT(held, e) subgroupShuffle((held)[(e) / LANES / 4][(e) / LANES % 4], (e) % LANES)
-// Of eight lanes as words, which the compiler takes out of a vector whole; of 16 it does not see that they lie in it so.
-#define HELD_PAIR(held, e) (LANES == 8 \
-  ? subgroupShuffle(lane_words((held)[(e) / LANES / 4][(e) / LANES % 4]), (e) % LANES / 2) \
-  : packUint2x32(floatBitsToUint(vec2(HELD_AT(held, e), HELD_AT(held, (e) + 1)))))
+#define HELD_PAIR(held, e) packUint2x32(floatBitsToUint(vec2(HELD_AT(held, e), HELD_AT(held, (e) + 1))))
 #define HELD_SPAN(held, i_) \
   u64vec4( \
       HELD_PAIR(held, 8 * (i_)), HELD_PAIR(held, 8 * (i_) + 2), HELD_PAIR(held, 8 * (i_) + 4), HELD_PAIR(held, 8 * (i_) + 6))

@@ -34,21 +34,20 @@ uint linear_subgroup() {
 /// (`Dispatch.wideParts`). The last ones move back to the end.
 #define PART_HERE(length, count) uint known_ = min(known_part(linear_subgroup()) * (length), (count) - (length));
 
+#define WORD_OF(word, lane) packUint2x32(subgroupShuffle(unpackUint2x32(word), lane))
+
 /// The span that lane `lane_` holds to `place` of `buffer`, which is made of what is known to be uniform and of `lane_`. Not in control flow.
 #define STORE_LANES(buffer, place, held) STORE_FIRST_LANES(buffer, LANES, place, held)
 /// The same of the first `lanes` lanes, a constant.
 #define STORE_FIRST_LANES(buffer, lanes, place, held) { \
   u64vec4 held_ = held; \
   [[unroll]] for (uint lane_ = 0; lane_ < (lanes); lane_++) \
-    buffer[place] = u64vec4( \
-        subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.z, lane_), \
-        subgroupShuffle(held_.w, lane_)); \
+    buffer[place] = u64vec4(WORD_OF(held_.x, lane_), WORD_OF(held_.y, lane_), WORD_OF(held_.z, lane_), WORD_OF(held_.w, lane_)); \
 }
 /// The same of lanes that hold half a span: of `lane_`, an even one, and the next.
 #define STORE_LANE_PAIRS(buffer, place, held) { \
   u64vec4 held_ = held; \
   [[unroll]] for (uint lane_ = 0; lane_ < LANES; lane_ += 2) \
     buffer[place] = u64vec4( \
-        subgroupShuffle(held_.x, lane_), subgroupShuffle(held_.y, lane_), subgroupShuffle(held_.x, lane_ + 1), \
-        subgroupShuffle(held_.y, lane_ + 1)); \
+        WORD_OF(held_.x, lane_), WORD_OF(held_.y, lane_), WORD_OF(held_.x, lane_ + 1), WORD_OF(held_.y, lane_ + 1)); \
 }
