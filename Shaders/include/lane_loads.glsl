@@ -11,10 +11,8 @@
 
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Floats { float at[]; };
 
-/// Elements first ... first + 4 LANES - 1 of the buffer: component c of lane l is the one at LANES c + l. Zeros from the `count`-th on, a
-/// constant.
-vec4 held4(uvec2 address, uint first, uint count) {
-  Floats floats = Floats(packUint2x32(address) + 4 * uint64_t(first));
+/// Elements 0 ... 4 LANES - 1 of `floats`: component c of lane l is the one at LANES c + l. Zeros from the `count`-th on, a constant.
+vec4 held4(Floats floats, uint count) {
   vec4 held = vec4(0.0);
   [[unroll]] for (uint c = 0; c < 4; c++)
     [[unroll]] for (uint lane = 0; lane < LANES; lane++)
@@ -24,10 +22,14 @@ vec4 held4(uvec2 address, uint first, uint count) {
       }
   return held;
 }
+/// The same from element `first` of the buffer on.
+vec4 held4(uvec2 address, uint first, uint count) {
+  return held4(Floats(packUint2x32(address) + 4 * uint64_t(first)), count);
+}
 vec4 held4(uvec2 address, uint first) { return held4(address, first, 4 * LANES); }
 
 // Elements 8 i_ ... 8 i_ + 7 of `held`, an array of what held4 returns, as a span.
-#define HELD_AT(held, e) subgroupShuffle((held)[(e) / LANES / 4][(e) / LANES % 4], (e) % LANES)
+#define HELD_AT(held, e) LANE_OF((held)[(e) / LANES / 4][(e) / LANES % 4], (e) % LANES)
 #define HELD_PAIR(held, e) packUint2x32(floatBitsToUint(vec2(HELD_AT(held, e), HELD_AT(held, (e) + 1))))
 #define HELD_SPAN(held, i_) \
   u64vec4( \

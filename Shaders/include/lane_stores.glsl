@@ -34,7 +34,11 @@ uint linear_subgroup() {
 /// (`Dispatch.wideParts`). The last ones move back to the end.
 #define PART_HERE(length, count) uint known_ = min(known_part(linear_subgroup()) * (length), (count) - (length));
 
-#define WORD_OF(word, lane) packUint2x32(subgroupShuffle(unpackUint2x32(word), lane))
+// What lane `lane` of the subgroup, a constant, has. Not as 64 bits, which newer Mesa takes apart by a loop.
+#ifndef LANE_OF
+#define LANE_OF(x, lane) subgroupShuffle(x, lane)
+#endif
+#define WORD_OF(word, lane) packUint2x32(LANE_OF(unpackUint2x32(word), lane))
 
 /// The span that lane `lane_` holds to `place` of `buffer`, which is made of what is known to be uniform and of `lane_`. Not in control flow.
 #define STORE_LANES(buffer, place, held) STORE_FIRST_LANES(buffer, LANES, place, held)

@@ -120,7 +120,7 @@ package struct DevicePlan: Sendable, Hashable {
       isSoftware: device.kind == .cpu,
       hasLargeRegisterFile: !isGCN,
       hasInt64: device.shaderInt64 && (device.kind != .cpu || usesAddresses),
-      discardsOutside: device.discardsOutside, matrixUnit: matrixUnit, longestLoop: device.longestLoop,
+      discardsOutside: device.discardsOutside, loadsOnceInLoops: usesAddresses && quirks.loadsOnceInLoops, matrixUnit: matrixUnit, longestLoop: device.longestLoop,
       maxTexelBufferElements: device.limits.texelBufferElements, maxStorageBuffers: device.limits.storageBuffers,
       sharedMemoryBytes: device.limits.sharedMemoryBytes,
       maxWorkgroupInvocations: device.limits.workgroupInvocations,

@@ -11,6 +11,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var hasInt64: Bool
   /// Whether stores outside of what is bound are discarded.
   package var discardsOutside: Bool
+  /// Whether a software driver loads once what all lanes read alike by address in a loop, too.
+  package var loadsOnceInLoops: Bool
   /// What products may use, which round their factors then; nil where the device has none, or computes in f32 (`Precision`).
   package var matrixUnit: MatrixUnit?
   /// Of a software driver's processor.
@@ -31,7 +33,7 @@ package struct DeviceTraits: Sendable, Hashable {
 
   package init(
     subgroupSize: Int = 8, isSoftware: Bool = true, hasLargeRegisterFile: Bool = true, hasInt64: Bool = true,
-    discardsOutside: Bool = true, matrixUnit: MatrixUnit? = nil,
+    discardsOutside: Bool = true, loadsOnceInLoops: Bool = false, matrixUnit: MatrixUnit? = nil,
     longestLoop: LongestLoop = .instructions4000, maxTexelBufferElements: Int = 1 << 27, maxStorageBuffers: Int = 16,
     sharedMemoryBytes: Int = 32768, maxWorkgroupInvocations: Int = 1024, maxPushConstantBytes: Int = 128,
     maxStorageBufferRange: Int = 1 << 27, maxAllocationBytes: Int = .max,
@@ -43,6 +45,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.hasLargeRegisterFile = hasLargeRegisterFile
     self.hasInt64 = hasInt64
     self.discardsOutside = discardsOutside
+    self.loadsOnceInLoops = loadsOnceInLoops
     self.matrixUnit = matrixUnit
     self.longestLoop = longestLoop
     self.maxTexelBufferElements = maxTexelBufferElements

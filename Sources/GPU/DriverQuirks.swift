@@ -11,6 +11,8 @@ struct DriverQuirks: Sendable, Hashable {
   /// The subgroup size to ask for instead of the driver's default.
   var subgroupSize: Int?
   var hasTimestamps = true
+  /// Whether a software driver loads once what all lanes read alike in a loop, too.
+  var loadsOnceInLoops = false
   /// Order among drivers of one GPU, smallest first.
   var rank = 0
 
@@ -58,6 +60,9 @@ struct DriverQuirks: Sendable, Hashable {
     // One AMD GPU is often listed by several drivers.
     Row(driver: VK_DRIVER_ID_AMD_OPEN_SOURCE) { $0.rank = 1 },
     Row(driver: VK_DRIVER_ID_AMD_PROPRIETARY) { $0.rank = 2 },
+    // Measured from Mesa 26.1 on; 25.0, which gives its version as 1, goes lane by lane.
+    Row(driver: VK_DRIVER_ID_MESA_LLVMPIPE) { $0.loadsOnceInLoops = true },
+    Row(driver: VK_DRIVER_ID_MESA_LLVMPIPE, before: 26 << 22 | 1 << 12) { $0.loadsOnceInLoops = false },
     // Vulkan on Direct3D 12: complete enough to start, last choice.
     Row(driver: VK_DRIVER_ID_MESA_DOZEN) { $0.rank = 9 },
   ]

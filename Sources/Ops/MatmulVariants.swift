@@ -11,8 +11,12 @@ extension Matmul {
     // The matrices of a batch are small and read few times.
     let packings: [PanelTile.Packing] =
       size.batch > 1 ? [.neither] : suitsInPlace(size, site.traits) ? [.neither, .right] : [.both, .right]
+    let addressed = AddressedTile.shapes(site.traits).compactMap { shape in
+      self.addressed(size, shape, site.traits).map { (true, Variant("addressed \(shape)", $0)) }
+    }
     let candidates =
-      packings.flatMap { packing in
+      addressed
+      + packings.flatMap { packing in
         PanelTile.heights(site.traits).filter { $0 <= 16 || size.m > 16 }.compactMap { rows in
           panels(size, packing, rows, site.traits).map {
             (pays(packing, size), Variant("\(packing.rawValue) \(rows)", $0))
@@ -86,6 +90,42 @@ extension Matmul {
         finish + [a.texels(.rgba32f), b.texels(.rgba32f)],
         groups: tile.groups(rows: size.m, columns: size.n, chunks: size.batch * chunks.count),
         lanes: tile.lanes(byLanes: byLanes))
+    }
+  }
+
+  private func addressed(_ size: MatmulSize, _ shape: AddressedTile.Shape, _ traits: DeviceTraits) -> Launch? {
+    guard let tile = AddressedTile(shape, rows: size.m, columns: size.n, depth: size.k, traits),
+      transposing != .right || AddressedTile.transposes(rows: size.n, columns: size.k, traits),
+      epilogue.activation == .none || !epilogue.residual
+    else { return nil }
+    let tiles = tile.groups(rows: size.m, columns: size.n, 1)
+    let count = size.batch * tiles.x * tiles.y
+    let chunks = size.chunks(wanted: isShort(size) ? (7 + count) / count : 4 / count)
+    let transposes = transposing == .right
+    let turned = TensorType([size.batch, size.k, size.n])
+    return summed(
+      size, chunks, scratch: transposes ? [turned] : [],
+      before: transposes
+        ? [
+          AddressedTile.transposing(
+            .input(1), to: .scratch(0), matrices: size.batch, rows: size.n, columns: size.k, traits)
+        ] : [],
+      activating: traits
+    ) { epilogue, finish in
+      Dispatch(
+        MatmulAddressedKernel.self,
+        constants: .init(
+          local_size_x: UInt32(tile.lanes), ACROSS: transposing == .left, ROWS: Int32(shape.rows),
+          VECTORS: Int32(shape.vectors), DEPTH: Int32(AddressedTile.depth), HAS_BIAS: epilogue.bias,
+          STORES_PRE: epilogue.keepsPre, HAS_RESIDUAL: epilogue.residual, LANES: UInt32(tile.lanes)),
+        push: .init(
+          M: Int32(size.m), N: Int32(size.n), K: Int32(size.k), extent: Int32(chunks.extent),
+          chunks: Int32(chunks.count)),
+        finish
+          + [
+            Operand.input(0).texels(.r32f), (transposes ? Operand.scratch(0) : .input(1)).texels(.r32f),
+          ],
+        groups: tile.groups(rows: size.m, columns: size.n, size.batch * chunks.count))
     }
   }
 

@@ -1,0 +1,49 @@
+// A tile of C in the registers of one subgroup, ROWS rows x WIDTH columns, over operands that are read as they lie, by address: a number
+// of A is the same for all lanes, and of a row of B neighbouring lanes have neighbouring columns, so that what the compiler makes of the
+// loop is what a person would write. For drivers that load once what all lanes read alike, in loops, too (`DeviceTraits.loadsOnceInLoops`).
+//
+// The includer declares the push constants `identity` and the addresses of a, b, bias, residual, and gives
+//   NUMBER(r, k)  of A for row r of the tile and step k of a loop's turn,
+//   ROW(k)        of B, as Floats, from the tile's first column on.
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#define LANE_OF(x, lane) subgroupBroadcast(x, lane)
+#include "lane_loads.glsl"
+
+layout(constant_id = 10) const int ROWS = 6;
+layout(constant_id = 11) const int VECTORS = 2;  // of columns, four at the most
+layout(constant_id = 12) const int DEPTH = 8;  // products of a turn
+layout(constant_id = 21) const bool HAS_BIAS = false;
+layout(constant_id = 22) const bool STORES_PRE = false;
+layout(constant_id = 24) const bool HAS_RESIDUAL = false;
+const int WIDTH = VECTORS * int(LANES);
+
+vec4 sums[ROWS][1];
+
+Floats floats_at(uvec2 address, int element) { return Floats(packUint2x32(address) + 4 * int64_t(element)); }
+
+#define CLEAR_SUMS [[unroll]] for (int r_ = 0; r_ < ROWS; r_++) sums[r_][0] = vec4(0.0);
+
+/// Adds `depth` products, a constant.
+#define ADD_PRODUCTS(depth) [[unroll]] for (int k_ = 0; k_ < (depth); k_++) { \
+  vec4 y_ = held4(ROW(k_), WIDTH); \
+  [[unroll]] for (int r_ = 0; r_ < ROWS; r_++) { \
+    float x_ = NUMBER(r_, k_); \
+    [[unroll]] for (int c_ = 0; c_ < VECTORS; c_++) sums[r_][0][c_] = fma(x_, y_[c_], sums[r_][0][c_]); \
+  } \
+}
+
+/// Stores the first `rows` rows of the tile, whose first number is element `start` of C and column `column` of the bias from element
+/// `bias_start` on; rows of C are `columns` long.
+#define FINISH(start, rows, bias_start, column, columns) { \
+  vec4 bias_ = HAS_BIAS ? held4(bias_address, uint((bias_start) + (column)), WIDTH) : vec4(0.0); \
+  [[unroll]] for (int r_ = 0; r_ < ROWS; r_++) { \
+    int row_start_ = (start) + r_ * (columns); \
+    uint place_ = r_ < (rows) ? uint(row_start_) >> 3 : NOWHERE; \
+    sums[r_][0] += bias_; \
+    if (STORES_PRE) STORE_HELD(pre, place_, WIDTH / 8, sums[r_]) \
+    if (HAS_RESIDUAL) \
+      sums[r_][0] += held4(residual_address, uint(r_ < (rows) ? row_start_ : (start)), WIDTH); \
+    STORE_HELD(c, place_, WIDTH / 8, sums[r_]) \
+  } \
+}
