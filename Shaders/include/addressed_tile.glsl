@@ -22,6 +22,8 @@ vec4 sums[ROWS][1];
 
 Floats floats_at(uvec2 address, int element) { return Floats(packUint2x32(address) + 4 * int64_t(element)); }
 
+int integer_at(uvec2 address, int element) { return floatBitsToInt(floats_at(address, element).at[0]); }
+
 #define CLEAR_SUMS [[unroll]] for (int r_ = 0; r_ < ROWS; r_++) sums[r_][0] = vec4(0.0);
 
 /// Adds `depth` products, a constant.

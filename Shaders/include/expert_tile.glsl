@@ -1,5 +1,8 @@
 // Row tiles of a grouped product: numbered expert after expert, each expert's last one may be short. The includer declares
-// `utextureBuffer offsets` [E + 1].
+// `utextureBuffer offsets` [E + 1], and OFFSET(e) where it reads that otherwise.
+#ifndef OFFSET
+#define OFFSET(e) int(texelFetch(offsets, e).x)
+#endif
 struct ExpertTile {
   int expert;
   int m0;
@@ -10,9 +13,9 @@ struct ExpertTile {
 ExpertTile expert_tile(int tile, int rows, int experts) {
   ExpertTile found = ExpertTile(0, 0, 0);
   int passed = 0;
-  int begin = int(texelFetch(offsets, 0).x);
+  int begin = OFFSET(0);
   for (int e = 0; e < experts; e++) {
-    int end = int(texelFetch(offsets, e + 1).x);
+    int end = OFFSET(e + 1);
     int tiles = (end - begin + rows - 1) / rows;
     if (tile >= passed && tile < passed + tiles) found = ExpertTile(e, begin + (tile - passed) * rows, end);
     passed += tiles;

@@ -15,15 +15,16 @@ struct AddressedTile {
   let shape: Shape
   let lanes: Int
 
-  /// Products of a turn of the loop: what the driver adds for each sum and turn, a choice between old and new, counts less.
-  static let depth = 8
+  /// Products of a turn of the loop, in which the driver also chooses between each sum's old and new value.
+  let depth: Int
 
   /// Nil where the driver loads by lanes in loops, or the tile is larger than C.
   init?(_ shape: Shape, rows: Int, columns: Int, depth: Int, _ traits: DeviceTraits) {
     self.shape = shape
     lanes = traits.subgroupSize
+    self.depth = lanes > 8 ? 16 : 8
     guard traits.loadsOnceInLoops, columns % 8 == 0, self.columns % 8 == 0, columns >= self.columns,
-      rows >= shape.rows, depth >= Self.depth
+      rows >= shape.rows, depth >= self.depth
     else { return nil }
   }
 

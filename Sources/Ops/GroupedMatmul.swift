@@ -60,6 +60,9 @@ package struct GroupedMatmul: Op {
     let (a, n) = (site.inputs[0].shape, site.outputs[0].shape.last)
     let rowsPerExpert = site.inputs[3].count / (site.inputs[2].count - 1)
     let heights = PanelTile.heights(site.traits)
+    let addressed = AddressedTile.shapes(site.traits).map { shape in
+      self.addressed(site, shape).map { Variant("addressed \(shape)", $0) }
+    }
     var candidates: [Variant?] = []
     if transposing == .left {
       candidates = heights.map { rows in gradientPanels(site, rows).map { Variant("panels \(rows)", $0) } }
@@ -77,7 +80,7 @@ package struct GroupedMatmul: Op {
       let pays = a.last * n >= 1 << 19 && rowsPerExpert >= 256
       candidates = (pays ? packed + inPlace : inPlace + packed) + [Variant("lanes", lanes(site))]
     }
-    let fitting = candidates.compactMap { $0 }.filter { $0.launch.misfit(at: site) == nil }
+    let fitting = (addressed + candidates).compactMap { $0 }.filter { $0.launch.misfit(at: site) == nil }
     return fitting.isEmpty ? tiled(site) : fitting + tiled(site).filter(\.roundsFactors)
   }
 
@@ -126,6 +129,51 @@ package struct GroupedMatmul: Op {
             ] + routing,
           groups: groups, lanes: tile.lanes(byLanes: byLanes))
       ] + end.pass)
+  }
+
+  /// Nil where the kernels do not do it.
+  private func addressed(_ site: LaunchSite, _ shape: AddressedTile.Shape) -> Launch? {
+    let (a, b, c) = (site.inputs[0].shape, site.inputs[1].shape, site.outputs[0].shape)
+    let (experts, slots, n) = (site.inputs[2].count - 1, site.inputs[3].count, c.last)
+    let isGradient = transposing == .left
+    let (rows, depth) = isGradient ? (a.last, slots) : (slots, a.last)
+    let transposes = transposing == .right
+    guard let tile = AddressedTile(shape, rows: rows, columns: n, depth: depth, site.traits),
+      !transposes || AddressedTile.transposes(rows: n, columns: depth, site.traits),
+      epilogue.activation == .none || !epilogue.residual
+    else { return nil }
+    let end = epilogue.finish(first: 5, c: site.outputs[0], scratch: transposes ? 1 : 0, site.traits)
+    let divisor = gathered == .neither ? 1 : slots / (gathered == .left ? a : b).rows
+    let operands =
+      end.operands + [
+        Operand.input(0).texels(.r32f), (transposes ? Operand.scratch(0) : .input(1)).texels(.r32f),
+        .input(2).texels(.r32ui), .input(3).texels(.r32ui),
+      ]
+    let product =
+      isGradient
+      ? Dispatch(
+        GroupedAddressedGradientKernel.self,
+        constants: .init(
+          local_size_x: UInt32(tile.lanes), GATHERED: gathered.rawValue, ROWS: Int32(shape.rows),
+          VECTORS: Int32(shape.vectors), DEPTH: Int32(tile.depth), HAS_BIAS: end.epilogue.bias,
+          STORES_PRE: end.epilogue.keepsPre, HAS_RESIDUAL: end.epilogue.residual, LANES: UInt32(tile.lanes)),
+        push: .init(M: Int32(rows), N: Int32(n), S: Int32(slots), divisor: Int32(divisor)), operands,
+        groups: GroupCount(
+          (n + tile.columns - 1) / tile.columns, experts, (rows + shape.rows - 1) / shape.rows))
+      : Dispatch(
+        GroupedAddressedKernel.self,
+        constants: .init(
+          local_size_x: UInt32(tile.lanes), GATHERED: gathered == .left, ROWS: Int32(shape.rows),
+          VECTORS: Int32(shape.vectors), DEPTH: Int32(tile.depth), HAS_BIAS: end.epilogue.bias,
+          STORES_PRE: end.epilogue.keepsPre, HAS_RESIDUAL: end.epilogue.residual, LANES: UInt32(tile.lanes)),
+        push: .init(N: Int32(n), K: Int32(depth), experts: Int32(experts), divisor: Int32(divisor)), operands,
+        // Each expert may end in a tile of its own that is not full.
+        groups: tile.groups(rows: slots + experts * shape.rows, columns: n, 1))
+    let turned = AddressedTile.transposing(
+      .input(1), to: .scratch(0), matrices: experts, rows: n, columns: depth, site.traits)
+    return Launch(
+      scratch: (transposes ? [TensorType([experts, depth, n])] : []) + end.scratch,
+      (transposes ? [turned] : []) + [product] + end.pass)
   }
 
   /// Form `.left`, both operands packed first; nil where the kernel does not do it.

@@ -116,7 +116,7 @@ extension Matmul {
         MatmulAddressedKernel.self,
         constants: .init(
           local_size_x: UInt32(tile.lanes), ACROSS: transposing == .left, ROWS: Int32(shape.rows),
-          VECTORS: Int32(shape.vectors), DEPTH: Int32(AddressedTile.depth), HAS_BIAS: epilogue.bias,
+          VECTORS: Int32(shape.vectors), DEPTH: Int32(tile.depth), HAS_BIAS: epilogue.bias,
           STORES_PRE: epilogue.keepsPre, HAS_RESIDUAL: epilogue.residual, LANES: UInt32(tile.lanes)),
         push: .init(
           M: Int32(size.m), N: Int32(size.n), K: Int32(size.k), extent: Int32(chunks.extent),
