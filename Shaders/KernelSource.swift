@@ -77,6 +77,8 @@ package struct KernelSource: Sendable {
 
   /// LANES of wide forms that store lane by lane (`include/lane_stores.glsl`).
   package static let lanesID: UInt32 = 99
+  /// Of BROADCASTS there, which no op sets.
+  package static let broadcastsID: UInt32 = 98
 
   /// The SPIR-V module.
   package func words() -> [UInt32] {

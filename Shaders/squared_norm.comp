@@ -39,7 +39,7 @@ void main() {
   }
   vec4 sum = vec4(0);
   [[unroll]] for (uint i = 0; i < VECTORS; i += LANES) {
-    uint word = subgroupShuffle(words[i / CHUNK4 / LANES], i / CHUNK4 % LANES);
+    uint word = LANE_OF(words[i / CHUNK4 / LANES], i / CHUNK4 % LANES);
     sum += square(READ(g, min(first + i, last)), owned(word, PLACES(i)));
   }
   partials[first_partial + subgroup] = cluster_sum(dot(sum, vec4(1)));

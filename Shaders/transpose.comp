@@ -4,8 +4,6 @@
 // Groups: x tiles of rows, one a subgroup; y tiles of columns; z matrices.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
-#extension GL_KHR_shader_subgroup_ballot : require
-#define LANE_OF(x, lane) subgroupBroadcast(x, lane)
 #include "lane_loads.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;

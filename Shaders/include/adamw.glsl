@@ -6,7 +6,7 @@ const uint DECAYS = 0x80000000u;
 // In EACH_BLOCK(i, count4), the word of the chunk of vector i + APART j. In the wide form lanes fetch those of all a subgroup's chunks.
 #ifdef WIDE
 #define WORD(table, i, j) \
-  subgroupShuffle( \
+  LANE_OF( \
       texelFetch(table, int(SPAN * known_ / CHUNK4 + gl_SubgroupInvocationID % (SPAN * SHARE / CHUNK4))).x, \
       (SPAN * turn_ + APART * (j)) / CHUNK4)
 #else

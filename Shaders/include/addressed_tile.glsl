@@ -6,8 +6,6 @@
 //   NUMBER(r, k)  of A for row r of the tile and step k of a loop's turn,
 //   ROW(k)        of B, as Floats, from the tile's first column on.
 #extension GL_EXT_control_flow_attributes : require
-#extension GL_KHR_shader_subgroup_ballot : require
-#define LANE_OF(x, lane) subgroupBroadcast(x, lane)
 #include "lane_loads.glsl"
 
 layout(constant_id = 10) const int ROWS = 6;

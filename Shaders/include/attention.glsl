@@ -72,7 +72,7 @@ int first_vector() { return int(cluster_lane()) / OWNERS * VECTORS; }
 #define KNOWN_BY_CLUSTER(known, number) \
   uint known[LANES / CLUSTER]; \
   [[unroll]] for (uint k_ = 0; k_ < LANES / CLUSTER; k_++) { \
-    uint first_ = subgroupShuffle(uint(number), k_ * CLUSTER); \
+    uint first_ = LANE_OF(uint(number), k_ * CLUSTER); \
     known[k_] = known_uniform(first_); \
   }
 // How many of the tile's tokens there are.
@@ -93,7 +93,7 @@ int first_vector() { return int(cluster_lane()) / OWNERS * VECTORS; }
   [[unroll]] for (uint lane_ = 0; lane_ < LANES; lane_++) \
     if (lane_ % CLUSTER < OWNERS) \
       buffer[TOKEN_OF(r) < kept_[lane_ / CLUSTER] ? place[lane_ / CLUSTER] + TOKEN_OF(r) : NOWHERE] = \
-          subgroupShuffle(x, lane_);
+          LANE_OF(x, lane_);
 #else
 #define KEEP_TOKENS(tile)
 #define KEEP_PLACE(place, element) int place = element;
@@ -122,11 +122,26 @@ Share share_here(int m) {
 uint peer(int l) { return WHOLE_SUBGROUP ? uint(l) : gl_SubgroupInvocationID - cluster_lane() + uint(l); }
 uint peer_of_part(int l) { return PARTS == 1 ? peer(l) : (gl_SubgroupInvocationID & ~uint(OWNERS - 1)) + uint(l); }
 
+// `x` of the lane `place`, the l-th of so many neighbours.
+#ifdef WIDE
+#define OF_NEIGHBOURS(T) T of_neighbours(T x, int count, int l) { \
+  T value = subgroupBroadcast(x, l); \
+  [[unroll]] for (int first = count; first < int(LANES); first += count) \
+    if (gl_SubgroupInvocationID >= first) value = subgroupBroadcast(x, first + l); \
+  return value; \
+}
+OF_NEIGHBOURS(float)
+OF_NEIGHBOURS(vec4)
+#define OF_PEERS(x, count, l, place) (BROADCASTS ? of_neighbours(x, count, l) : subgroupShuffle(x, place))
+#else
+#define OF_PEERS(x, count, l, place) subgroupShuffle(x, place)
+#endif
+
 // `x` of lane l, for all lanes of the cluster.
-float pass(float x, int l) { return MEMBERS == 1 ? x : subgroupShuffle(x, peer(l)); }
+float pass(float x, int l) { return MEMBERS == 1 ? x : OF_PEERS(x, int(CLUSTER), l, peer(l)); }
 
 // `x` of lane l of those that own the same part, for all of these.
-vec4 pass_part(vec4 x, int l) { return OWNERS == 1 ? x : subgroupShuffle(x, peer_of_part(l)); }
+vec4 pass_part(vec4 x, int l) { return OWNERS == 1 ? x : OF_PEERS(x, PARTS == 1 ? int(CLUSTER) : OWNERS, l, peer_of_part(l)); }
 
 // Vector c of this lane's part of the row of the step's token t, out of the shares that the lanes have read.
 #define STREAMED(shares, t, c) pass_part(shares[((t) * VECTORS + (c)) / OWNERS], ((t) * VECTORS + (c)) % OWNERS)

@@ -6,7 +6,7 @@ const uint GROUPS = (T + LANES - 1) / LANES;
 uint token_of(uint g) { return min(g * LANES + gl_SubgroupInvocationID, T - 1); }
 #define IS_TOKEN(g) ((g) * LANES + gl_SubgroupInvocationID < T)
 /// The number of token j, for all lanes.
-#define OF_TOKEN(numbers, j) subgroupShuffle(numbers[(j) / LANES], (j) % LANES)
+#define OF_TOKEN(numbers, j) LANE_OF(numbers[(j) / LANES], (j) % LANES)
 
 /// The address `elements` further on.
 uvec2 further(uvec2 address, uint elements) { return unpackUint2x32(packUint2x32(address) + 4 * uint64_t(elements)); }

@@ -9,10 +9,14 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_subgroup_extended_types_int64 : require
 #extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "wide.glsl"
 
 layout(constant_id = 99) const uint LANES = 8;  // of a subgroup
+// Whether a lane's number reaches the others faster by a broadcast: of 16 lanes newer Mesa permutes by a loop, older Mesa broadcasts by
+// one. Set by `Dispatch.formed`.
+layout(constant_id = 98) const bool BROADCASTS = false;
 
 const uint SHARE = 32;  // spans of a subgroup, as a rule
 
@@ -35,9 +39,7 @@ uint linear_subgroup() {
 #define PART_HERE(length, count) uint known_ = min(known_part(linear_subgroup()) * (length), (count) - (length));
 
 // What lane `lane` of the subgroup, a constant, has. Not as 64 bits, which newer Mesa takes apart by a loop.
-#ifndef LANE_OF
-#define LANE_OF(x, lane) subgroupShuffle(x, lane)
-#endif
+#define LANE_OF(x, lane) (BROADCASTS ? subgroupBroadcast(x, lane) : subgroupShuffle(x, lane))
 #define WORD_OF(word, lane) packUint2x32(LANE_OF(unpackUint2x32(word), lane))
 
 /// The span that lane `lane_` holds to `place` of `buffer`, which is made of what is known to be uniform and of `lane_`. Not in control flow.

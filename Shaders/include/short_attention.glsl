@@ -59,7 +59,7 @@ vec4 own_vector(Floats from, int i, int apart) {
     STORE_FIRST_LANES(buffer, ROWS, place_ + lane_ * uint((apart) / 8) + c_ / 2, wide((v)[c_], (v)[c_ + 1])) \
 }
 #define KEEP_NUMBER(buffer, start, value) \
-  [[unroll]] for (uint lane_ = 0; lane_ < ROWS; lane_++) buffer[uint((start) + first_token_) + lane_] = subgroupShuffle(value, lane_);
+  [[unroll]] for (uint lane_ = 0; lane_ < ROWS; lane_++) buffer[uint((start) + first_token_) + lane_] = LANE_OF(value, lane_);
 #else
 #include "linear.glsl"
 #define SHORT_TILE(pairs) \

@@ -64,6 +64,9 @@ extension Dispatch {
     if traits.subgroupSize == 1, KernelFacts.of(source).shuffles {
       formed.source = formed.source.withLoneInvocations
     }
+    if traits.broadcastsLanes {
+      formed.constants = constants + [SpecializationEntry(id: KernelSource.broadcastsID, bits: 1)]
+    }
     return formed
   }
 }

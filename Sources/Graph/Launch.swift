@@ -46,7 +46,7 @@ package struct Variant: Sendable {
 /// One kernel invocation over abstract operands; memory is bound when the plan is recorded.
 package struct Dispatch: Sendable {
   package internal(set) var source: KernelSource
-  package let constants: [SpecializationEntry]
+  package internal(set) var constants: [SpecializationEntry]
   package let push: [UInt8]
   /// One per binding of the kernel, in binding order.
   package internal(set) var operands: [Operand]

@@ -11,7 +11,7 @@ func swiftSource(type: String, module: ShaderModule, wide: ShaderModule? = nil) 
   if let wide {
     let other = try ShaderInterface(of: wide)
     guard other.bindings == interface.bindings, other.push.starts(with: interface.push),
-      other.constants.filter({ $0.name != "LANES" }) == interface.constants
+      other.constants.filter({ !["LANES", "BROADCASTS"].contains($0.name) }) == interface.constants
     else {
       throw module.error("the form with WIDE defined has other bindings, push constants or constants", at: "WIDE")
     }
@@ -86,7 +86,8 @@ private func pushSource(_ push: PushMirror, _ bindings: [ShaderInterface.Binding
     extra: table.map { "\n      private let `\($0.name)`: \($0.type) = \(own[$0.name] ?? "")" }.joined())
 }
 
-private func constantsSource(_ constants: [ShaderInterface.Constant]) -> String {
+private func constantsSource(_ all: [ShaderInterface.Constant]) -> String {
+  let constants = all.filter { $0.name != "BROADCASTS" }
   if constants.isEmpty { return "  package typealias Constants = NoConstants" }
   let members = constants.map {
     (name: $0.name, declaration: "`\($0.name)`: \($0.scalar.swiftType) = \(literal($0))")
