@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all=(lavapipe lavapipe-128 lavapipe-512 lavapipe-sid swiftshader)
+all=(lavapipe lavapipe-128 lavapipe-512 lavapipe-sid lavapipe-sid-512 swiftshader)
 drivers=("${@:-${all[@]}}")
 folder=$PWD/.build/drivers
 # What of the suite runs: everything that opens a device. CLITests start graft as a process of its own, NullTests none.
@@ -37,7 +37,8 @@ suite() (
   case $1 in
     lavapipe) ;;
     lavapipe-128 | lavapipe-512) export LP_NATIVE_VECTOR_WIDTH=${1#lavapipe-} ;;
-    lavapipe-sid)
+    lavapipe-sid | lavapipe-sid-512)
+      if [[ $1 == lavapipe-sid-512 ]]; then export LP_NATIVE_VECTOR_WIDTH=512; fi
       tools/debian-suite.sh "$folder/sid" sid mesa-vulkan-drivers libvulkan1 mesa-drm-shim vulkan-validationlayers
       # The installed layer is older than what this driver offers.
       export VK_LAYER_PATH=$folder/sid/root/usr/share/vulkan/explicit_layer.d

@@ -6,9 +6,13 @@ import Testing
 
 /// What can be said of the catalog without a device.
 struct CatalogNullTests {
-  /// Devices that launches differ on: lavapipe, SwiftShader, NVIDIA, AMD, one without shuffles, and NVIDIA in mixed precision.
+  /// Devices that launches differ on: lavapipe, newer ones with vectors of 256 and 512 bits, SwiftShader, NVIDIA, AMD, one without
+  /// shuffles, and NVIDIA in mixed precision.
   static let traits = [
-    DeviceTraits(subgroupSize: 8, isSoftware: true), DeviceTraits(subgroupSize: 4, isSoftware: true, hasInt64: false),
+    DeviceTraits(subgroupSize: 8, isSoftware: true),
+    DeviceTraits(subgroupSize: 8, isSoftware: true, loadsOnceInLoops: true),
+    DeviceTraits(subgroupSize: 16, isSoftware: true, loadsOnceInLoops: true),
+    DeviceTraits(subgroupSize: 4, isSoftware: true, hasInt64: false),
     DeviceTraits(subgroupSize: 32, isSoftware: false), DeviceTraits(subgroupSize: 64, isSoftware: false),
     DeviceTraits(subgroupSize: 1, isSoftware: false),
     DeviceTraits(subgroupSize: 32, isSoftware: false, matrixUnit: MatrixUnit(m: 16, n: 16, k: 16)),
