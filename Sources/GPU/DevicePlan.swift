@@ -102,7 +102,10 @@ package struct DevicePlan: Sendable, Hashable {
       requiredSubgroupSize = nil
     }
     // Shuffles are no part of it, but where those are wrong the driver is not sure of its lanes.
-    let hasMatrices = quirks.hasMatrixUnits && shuffles && device.shaderFloat16 && device.vulkanMemoryModel
+    // Mesa 26.2's software driver overruns its stack where it compiles them for 16 lanes.
+    let hasMatrices =
+      quirks.hasMatrixUnits && device.vectorBits ?? 0 <= 256 && shuffles && device.shaderFloat16
+      && device.vulkanMemoryModel
     let matrixUnit = precision == .mixed && hasMatrices ? MatrixUnit.preferred(of: device.matrixUnits) : nil
     // GCN runs subgroups of 64 only, the later families of 32 too.
     let isGCN = device.vendorID == 0x1002 && (device.subgroups.choices?.lowerBound ?? device.subgroups.size) == 64
