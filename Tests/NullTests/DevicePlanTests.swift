@@ -167,6 +167,17 @@ import Testing
     #expect(try !usesWideForms { $0.shaderInt64 = false })
     #expect(try !usesWideForms { $0.driverID = 0 })
     #expect(try !usesWideForms { ($0.kind, $0.driverID) = (.discrete, 0) })
+
+    // Mesa 26.1 and later load once in loops; 25.0 gives its version as 1.
+    func traits(_ version: UInt32, lanes: Int) throws -> DeviceTraits {
+      var changed = cpu
+      (changed.driverVersion, changed.subgroups.size) = (version, lanes)
+      return try DevicePlan(choosing: nil, from: [changed]).traits
+    }
+    let versions: [UInt32] = [1, 26 << 22, 26 << 22 | 1 << 12, 27 << 22]
+    #expect(try versions.map { try traits($0, lanes: 8).loadsOnceInLoops } == [false, false, true, true])
+    #expect(try versions.map { try traits($0, lanes: 16).broadcastsLanes } == [false, false, true, true])
+    #expect(try !traits(27 << 22, lanes: 8).broadcastsLanes)
   }
 
   /// Matrix units are taken where a run asks for mixed precision and all that the kernel uses is there, the largest they can use.
@@ -189,6 +200,8 @@ import Testing
     #expect(try plan { $0.vulkanMemoryModel = false }.traits.matrixUnit == nil)
     #expect(try plan { $0.subgroups.shufflesInCompute = false }.traits.matrixUnit == nil)
     #expect(try plan { $0.driverID = 1 }.traits.matrixUnit == nil)  // AMD's proprietary driver
+    #expect(try plan { ($0.driverID, $0.subgroups.size) = (13, 8) }.traits.matrixUnit == large)  // Mesa's software driver
+    #expect(try plan { ($0.driverID, $0.subgroups.size) = (13, 16) }.traits.matrixUnit == nil)
   }
 
   @Test func onlyGCNHasTheSmallRegisterFile() throws {

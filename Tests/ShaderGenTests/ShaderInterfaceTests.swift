@@ -119,6 +119,20 @@ import Testing
     #expect(interface.pushBytes == 68)
   }
 
+  @Test func bytesInPushConstantsHaveTheirOwnSize() throws {
+    let module = try compile(
+      """
+      #extension GL_EXT_shader_8bit_storage : require
+      layout(push_constant) uniform P { uint count; uint8_t digits[6]; uint last; };
+      """)
+    let interface = try ShaderInterface(of: module)
+    #expect(
+      try PushMirror(of: interface, in: module).members.map { "\($0.name): \($0.type)" } == [
+        "count: UInt32", "digits: InlineArray<6, UInt8>", "last: UInt32",
+      ])
+    #expect(interface.pushBytes == 16)
+  }
+
   @Test func constantsAreListedOnceWithTheirDefaults() throws {
     let interface = try reflect(
       """
