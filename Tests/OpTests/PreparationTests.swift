@@ -52,7 +52,9 @@ struct PreparationTests {
     func kept(_ passes: Int) throws -> Int {
       let graph = Graph()
       let w = graph.parameter(Self.weights)
-      let results = try (0..<passes).map { try graph.input("x\($0)", [512, 1024]).matmul(w, transposing: .right).sum() }
+      let results = try (0..<passes).map {
+        try graph.input("x\($0)", [512, 1024]).matmul(w, transposing: .right).sum()
+      }
       let layout = PlanLayout(Program(graph, results: results), traits: device.traits, frozen: ["w"])
       try #require(layout.prepared.reduce(0, +) == passes)
       return Set(zip(layout.scratch, layout.prepared).compactMap { $1 > 0 ? $0.first : nil }).count
