@@ -2,7 +2,7 @@
 // of A is the same for all lanes, and of a row of B neighbouring lanes have neighbouring columns, so that what the compiler makes of the
 // loop is what a person would write. For drivers that load once what all lanes read alike, in loops, too (`DeviceTraits.loadsOnceInLoops`).
 //
-// The includer declares the push constants `identity` and the addresses of a, b, bias, residual, and gives
+// The includer declares the buffers c and pre of spans, the push constants bias_address and residual_address, and gives
 //   NUMBER(r, k)  of A for row r of the tile and step k of a loop's turn,
 //   ROW(k)        of B, as Floats, from the tile's first column on.
 #extension GL_EXT_control_flow_attributes : require
