@@ -23,7 +23,8 @@ struct AddressedTile {
     self.shape = shape
     lanes = traits.subgroupSize
     self.depth = lanes > 8 ? 16 : 8
-    guard traits.loadsOnceInLoops, traits.discardsOutside, columns % 8 == 0, self.columns % 8 == 0, columns >= self.columns,
+    guard traits.loadsOnceInLoops, traits.discardsOutside, columns % 8 == 0, self.columns % 8 == 0,
+      columns >= self.columns,
       rows >= shape.rows, depth >= self.depth
     else { return nil }
   }
