@@ -24,8 +24,7 @@ struct AddressedTile {
     lanes = traits.subgroupSize
     self.depth = lanes > 8 ? 16 : 8
     guard traits.loadsOnceInLoops, traits.discardsOutside, columns % 8 == 0, self.columns % 8 == 0,
-      columns >= self.columns,
-      rows >= shape.rows, depth >= self.depth
+      columns >= self.columns, rows >= shape.rows, depth >= self.depth
     else { return nil }
   }
 
@@ -46,20 +45,27 @@ struct AddressedTile {
     GroupCount((rows + shape.rows - 1) / shape.rows, (columns + self.columns - 1) / self.columns, z)
   }
 
-  /// Whether `transposing` can lay the right operand out.
-  static func transposes(rows: Int, columns: Int, _ traits: DeviceTraits) -> Bool {
-    rows % 8 == 0 && rows >= 32 && columns >= traits.subgroupSize
+  /// The right operand, input 1, as the kernels read it: rows of N.
+  struct Right {
+    let operand: Operand
+    let scratch: [TensorType]
+    let before: [Dispatch]
   }
 
-  /// `matrices` of [rows, columns] as [columns, rows].
-  static func transposing(
-    _ source: Operand, to turned: Operand, matrices: Int, rows: Int, columns: Int, _ traits: DeviceTraits
-  ) -> Dispatch {
+  /// `matrices` of [k, n] as they are, of [n, k] transposed into scratch 0; nil where the kernel cannot transpose these.
+  static func right(
+    _ transposing: Transposition, matrices: Int, n: Int, k: Int, _ traits: DeviceTraits
+  ) -> Right? {
+    guard transposing == .right else {
+      return Right(operand: .input(1).texels(.r32f), scratch: [], before: [])
+    }
     let lanes = traits.subgroupSize
-    return Dispatch(
-      TransposeKernel.self, constants: .init(LANES: UInt32(lanes)), push: .init(R: Int32(rows), C: Int32(columns)),
-      [source.texels(.r32f), turned],
-      groups: GroupCount(
-        ((rows + 31) / 32 * lanes + 63) / 64, (columns + lanes - 1) / lanes, matrices))
+    guard n % 8 == 0, n >= 32, k >= lanes else { return nil }
+    let transpose = Dispatch(
+      TransposeKernel.self, constants: .init(LANES: UInt32(lanes)), push: .init(R: Int32(n), C: Int32(k)),
+      [.input(1).texels(.r32f), .scratch(0)],
+      groups: GroupCount(((n + 31) / 32 * lanes + 63) / 64, (k + lanes - 1) / lanes, matrices))
+    return Right(
+      operand: .scratch(0).texels(.r32f), scratch: [TensorType([matrices, k, n])], before: [transpose])
   }
 }

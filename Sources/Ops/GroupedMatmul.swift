@@ -137,17 +137,15 @@ package struct GroupedMatmul: Op {
     let (experts, slots, n) = (site.inputs[2].count - 1, site.inputs[3].count, c.last)
     let isGradient = transposing == .left
     let (rows, depth) = isGradient ? (a.last, slots) : (slots, a.last)
-    let transposes = transposing == .right
     guard let tile = AddressedTile(shape, rows: rows, columns: n, depth: depth, site.traits),
-      !transposes || AddressedTile.transposes(rows: n, columns: depth, site.traits),
+      let right = AddressedTile.right(transposing, matrices: experts, n: n, k: depth, site.traits),
       epilogue.activation == .none || !epilogue.residual
     else { return nil }
-    let end = epilogue.finish(first: 5, c: site.outputs[0], scratch: transposes ? 1 : 0, site.traits)
+    let end = epilogue.finish(first: 5, c: site.outputs[0], scratch: right.scratch.count, site.traits)
     let divisor = gathered == .neither ? 1 : slots / (gathered == .left ? a : b).rows
     let operands =
       end.operands + [
-        Operand.input(0).texels(.r32f), (transposes ? Operand.scratch(0) : .input(1)).texels(.r32f),
-        .input(2).texels(.r32ui), .input(3).texels(.r32ui),
+        .input(0).texels(.r32f), right.operand, .input(2).texels(.r32ui), .input(3).texels(.r32ui),
       ]
     let product =
       isGradient
@@ -169,11 +167,7 @@ package struct GroupedMatmul: Op {
         push: .init(N: Int32(n), K: Int32(depth), experts: Int32(experts), divisor: Int32(divisor)), operands,
         // Each expert may end in a tile of its own that is not full.
         groups: tile.groups(rows: slots + experts * shape.rows, columns: n, 1))
-    let turned = AddressedTile.transposing(
-      .input(1), to: .scratch(0), matrices: experts, rows: n, columns: depth, site.traits)
-    return Launch(
-      scratch: (transposes ? [TensorType([experts, depth, n])] : []) + end.scratch,
-      (transposes ? [turned] : []) + [product] + end.pass)
+    return Launch(scratch: right.scratch + end.scratch, right.before + [product] + end.pass)
   }
 
   /// Form `.left`, both operands packed first; nil where the kernel does not do it.

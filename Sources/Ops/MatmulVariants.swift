@@ -95,23 +95,13 @@ extension Matmul {
 
   private func addressed(_ size: MatmulSize, _ shape: AddressedTile.Shape, _ traits: DeviceTraits) -> Launch? {
     guard let tile = AddressedTile(shape, rows: size.m, columns: size.n, depth: size.k, traits),
-      transposing != .right || AddressedTile.transposes(rows: size.n, columns: size.k, traits),
+      let right = AddressedTile.right(transposing, matrices: size.batch, n: size.n, k: size.k, traits),
       epilogue.activation == .none || !epilogue.residual
     else { return nil }
     let tiles = tile.groups(rows: size.m, columns: size.n, 1)
     let count = size.batch * tiles.x * tiles.y
     let chunks = size.chunks(wanted: isShort(size) ? (7 + count) / count : 4 / count)
-    let transposes = transposing == .right
-    let turned = TensorType([size.batch, size.k, size.n])
-    return summed(
-      size, chunks, scratch: transposes ? [turned] : [],
-      before: transposes
-        ? [
-          AddressedTile.transposing(
-            .input(1), to: .scratch(0), matrices: size.batch, rows: size.n, columns: size.k, traits)
-        ] : [],
-      activating: traits
-    ) { epilogue, finish in
+    return summed(size, chunks, scratch: right.scratch, before: right.before, activating: traits) { epilogue, finish in
       Dispatch(
         MatmulAddressedKernel.self,
         constants: .init(
@@ -121,10 +111,7 @@ extension Matmul {
         push: .init(
           M: Int32(size.m), N: Int32(size.n), K: Int32(size.k), extent: Int32(chunks.extent),
           chunks: Int32(chunks.count)),
-        finish
-          + [
-            Operand.input(0).texels(.r32f), (transposes ? Operand.scratch(0) : .input(1)).texels(.r32f),
-          ],
+        finish + [.input(0).texels(.r32f), right.operand],
         groups: tile.groups(rows: size.m, columns: size.n, size.batch * chunks.count))
     }
   }
