@@ -16,9 +16,9 @@ layout(binding = 4) uniform utextureBuffer table;
 layout(binding = 5) readonly buffer State { uint state[]; };  // step, as float bits: rate, 1 - beta1^t, 1 - beta2^t
 layout(binding = 6) readonly buffer Status { uint status[]; };
 layout(binding = 7) readonly buffer Norm { float norm[]; };
-layout(binding = 8) writeonly buffer P { Span p[]; };
-layout(binding = 9) writeonly buffer M { Span m[]; };
-layout(binding = 10) writeonly buffer V { Span v[]; };
+SPANS(8, p)
+SPANS(9, m)
+SPANS(10, v)
 layout(push_constant) uniform Push {
   uint count4;
   float take1;  // 1 - beta1

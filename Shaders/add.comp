@@ -5,7 +5,7 @@
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer a;
 layout(binding = 1) uniform textureBuffer b;
-layout(binding = 2) writeonly buffer Y { Span y[]; };
+SPANS(2, y)
 layout(push_constant) uniform Push { uint count4; IDENTITY ADDRESS(a) ADDRESS(b) };
 
 vec4 value(uint i) { return READ(a, i) + READ(b, i); }

@@ -20,7 +20,7 @@ layout(binding = 1) uniform textureBuffer s;
 layout(binding = 2) uniform textureBuffer logsumexp;
 layout(binding = 3) uniform textureBuffer dp;
 layout(binding = 4) uniform textureBuffer delta;
-layout(binding = 5) writeonly buffer Z { Span z[]; };
+SPANS(5, z)
 layout(push_constant) uniform Push {
   uint pairs;  // B H
   uint H;

@@ -19,7 +19,7 @@ layout(binding = 3) uniform textureBuffer s;
 layout(binding = 4) uniform textureBuffer logsumexp;
 layout(binding = 5) uniform textureBuffer dp;
 layout(binding = 6) uniform textureBuffer delta;
-layout(binding = 7) writeonly buffer DX { Span dx[]; };
+SPANS(7, dx)
 layout(push_constant) uniform Push {
   uint B;
   IDENTITY

@@ -14,7 +14,7 @@ layout(binding = 0) uniform textureBuffer rows;  // rows and residual: R32 unles
 layout(binding = 1) uniform utextureBuffer slots;
 layout(binding = 2) uniform textureBuffer scores;
 layout(binding = 3) uniform textureBuffer residual;
-layout(binding = 4) writeonly buffer Y { Span y[]; };
+SPANS(4, y)
 layout(push_constant) uniform Push {
   uint tokens;
   IDENTITY

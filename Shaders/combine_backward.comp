@@ -12,7 +12,7 @@ layout(binding = 0) uniform textureBuffer rows;  // rows and dy: R32 unless C % 
 layout(binding = 1) uniform textureBuffer scores;
 layout(binding = 2) uniform utextureBuffer slots;
 layout(binding = 3) uniform textureBuffer dy;
-layout(binding = 4) writeonly buffer DRows { Span d_rows[]; };
+SPANS(4, d_rows)
 layout(binding = 5) writeonly buffer DScores { float d_scores[]; };
 layout(push_constant) uniform Push {
   uint tokens;

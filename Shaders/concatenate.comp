@@ -7,7 +7,7 @@ layout(constant_id = 0) const uint A = 64;
 layout(constant_id = 1) const uint B = 64;
 layout(binding = 0) uniform textureBuffer a;
 layout(binding = 1) uniform textureBuffer b;
-layout(binding = 2) writeonly buffer Y { Span y[]; };
+SPANS(2, y)
 layout(push_constant) uniform Push { uint count; IDENTITY };
 
 // What y has at i, in elements or in vectors.

@@ -9,7 +9,7 @@ layout(local_size_x = 64) in;
 #include "gelu.glsl"
 layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
 layout(binding = 1) uniform textureBuffer dy;
-layout(binding = 2) writeonly buffer Dx { Span dx[]; };
+SPANS(2, dx)
 layout(push_constant) uniform Push {
   uint rows;
   IDENTITY

@@ -5,7 +5,7 @@
 #include "gelu.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
-layout(binding = 1) writeonly buffer Y { Span y[]; };
+SPANS(1, y)
 layout(push_constant) uniform Push { uint count4; IDENTITY ADDRESS(x) };
 
 vec4 value(uint i) { return gelu(READ(x, i)); }

@@ -6,7 +6,7 @@
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer dy;
-layout(binding = 2) writeonly buffer DX { Span dx[]; };
+SPANS(2, dx)
 layout(push_constant) uniform Push { uint count4; IDENTITY ADDRESS(x) ADDRESS(dy) };
 
 vec4 value(uint i) { return READ(dy, i) * gelu_derivative(READ(x, i)); }

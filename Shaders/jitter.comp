@@ -5,7 +5,7 @@
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer u;
-layout(binding = 2) writeonly buffer Y { Span y[]; };
+SPANS(2, y)
 layout(push_constant) uniform Push {
   uint count4;
   float scale;

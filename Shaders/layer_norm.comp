@@ -11,7 +11,7 @@ layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer weight;
 layout(binding = 2) uniform textureBuffer bias;
-layout(binding = 3) writeonly buffer Y { Span y[]; };
+SPANS(3, y)
 layout(binding = 4) writeonly buffer Mean { float mean[]; };
 layout(binding = 5) writeonly buffer Rstd { float rstd[]; };
 layout(push_constant) uniform Push {

@@ -16,7 +16,7 @@ layout(binding = 2) uniform textureBuffer mean;
 layout(binding = 3) uniform textureBuffer rstd;
 layout(binding = 4) uniform textureBuffer dy;
 layout(binding = 5) uniform textureBuffer residual;
-layout(binding = 6) writeonly buffer DX { Span dx[]; };
+SPANS(6, dx)
 layout(push_constant) uniform Push {
   uint rows;
   IDENTITY

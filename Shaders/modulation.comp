@@ -9,7 +9,7 @@ layout(constant_id = 1) const uint C = 64;
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;     // R32 unless C % 4 = 0
 layout(binding = 1) uniform textureBuffer gain;  // R32, one number
-layout(binding = 2) writeonly buffer Y { Span y[]; };
+SPANS(2, y)
 layout(push_constant) uniform Push {
   uint rows;
   float eps;

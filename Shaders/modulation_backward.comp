@@ -12,7 +12,7 @@ layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer gain;
 layout(binding = 2) uniform textureBuffer dy;
-layout(binding = 3) writeonly buffer DX { Span dx[]; };
+SPANS(3, dx)
 layout(binding = 4) writeonly buffer DGain { float dgain[]; };
 layout(push_constant) uniform Push {
   uint rows;

@@ -5,7 +5,7 @@
 #include "relaxed_bernoulli.glsl"
 layout(local_size_x = 64) in;
 layout(constant_id = 0) const uint N = 64;
-layout(binding = 2) writeonly buffer Y { Span y[]; };
+SPANS(2, y)
 layout(push_constant) uniform Push {
   uint count4;
   float temperature;

@@ -4,7 +4,7 @@
 #include "elementwise.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;
-layout(binding = 1) writeonly buffer Y { Span y[]; };
+SPANS(1, y)
 layout(push_constant) uniform Push {
   uint count4;
   float factor;

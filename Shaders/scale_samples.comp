@@ -11,7 +11,7 @@ layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;  // x and residual: R32 unless C % 4 = 0
 layout(binding = 1) uniform textureBuffer scale;  // R32
 layout(binding = 2) uniform textureBuffer residual;
-layout(binding = 3) writeonly buffer Y { Span y[]; };
+SPANS(3, y)
 layout(push_constant) uniform Push {
   uint rows;
   IDENTITY

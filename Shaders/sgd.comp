@@ -12,8 +12,8 @@ layout(binding = 2) uniform textureBuffer g;
 layout(binding = 3) uniform utextureBuffer table;
 layout(binding = 4) readonly buffer State { uint state[]; };  // step, as float bits: rate
 layout(binding = 5) readonly buffer Status { uint status[]; };
-layout(binding = 6) writeonly buffer P { Span p[]; };
-layout(binding = 7) writeonly buffer M { Span m[]; };
+SPANS(6, p)
+SPANS(7, m)
 layout(push_constant) uniform Push {
   uint count4;
   float momentum;

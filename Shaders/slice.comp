@@ -8,7 +8,7 @@ layout(constant_id = 0) const uint WIDTH = 64;
 layout(constant_id = 1) const uint START = 0;
 layout(constant_id = 2) const uint LENGTH = 64;
 layout(binding = 0) uniform textureBuffer x;
-layout(binding = 1) writeonly buffer Y { Span y[]; };
+SPANS(1, y)
 layout(push_constant) uniform Push { uint count; IDENTITY };
 
 int source(uint i) { return int(i / LENGTH * WIDTH + START + i % LENGTH); }

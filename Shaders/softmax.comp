@@ -15,7 +15,7 @@ layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0
 layout(binding = 0) uniform textureBuffer x;
 layout(binding = 1) uniform textureBuffer bias;
-layout(binding = 2) writeonly buffer Y { Span y[]; };
+SPANS(2, y)
 layout(push_constant) uniform Push {
   uint rows;
   float scale;

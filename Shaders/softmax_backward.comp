@@ -10,7 +10,7 @@ layout(local_size_x = 64) in;
 // R32 unless C % 4 = 0
 layout(binding = 0) uniform textureBuffer y;
 layout(binding = 1) uniform textureBuffer dy;
-layout(binding = 2) writeonly buffer Dx { Span dx[]; };
+SPANS(2, dx)
 layout(push_constant) uniform Push {
   uint rows;
   float scale;

@@ -8,7 +8,7 @@ layout(constant_id = 1) const uint N = 4;
 layout(constant_id = 2) const uint D = 16;
 
 layout(binding = 0) uniform textureBuffer x;
-layout(binding = 1) writeonly buffer Y { Span y[]; };
+SPANS(1, y)
 layout(push_constant) uniform Push { uint count; IDENTITY };
 
 // Where x has what y has at i, in elements or in vectors.

@@ -8,7 +8,7 @@ layout(constant_id = 2) const uint T = 1;
 #include "row.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
-layout(binding = 1) writeonly buffer Y { Span y[]; };
+SPANS(1, y)
 layout(push_constant) uniform Push {
   uint rows;  // of y
   IDENTITY

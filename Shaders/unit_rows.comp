@@ -7,7 +7,7 @@ layout(constant_id = 1) const uint C = 64;
 #include "row.glsl"
 layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer x;  // R32 unless C % 4 = 0
-layout(binding = 1) writeonly buffer Y { Span y[]; };
+SPANS(1, y)
 layout(binding = 2) writeonly buffer Inverse { float inverse[]; };
 layout(push_constant) uniform Push { uint rows; IDENTITY ADDRESS(x) };
 

@@ -10,7 +10,7 @@ layout(local_size_x = 64) in;
 layout(binding = 0) uniform textureBuffer y;
 layout(binding = 1) uniform textureBuffer inverse;  // R32
 layout(binding = 2) uniform textureBuffer dy;
-layout(binding = 3) writeonly buffer Dx { Span dx[]; };
+SPANS(3, dx)
 layout(push_constant) uniform Push { uint rows; IDENTITY ADDRESS(y) ADDRESS(dy) };
 
 void main() {

@@ -2,6 +2,9 @@
 // of A is the same for all lanes, and of a row of B neighbouring lanes have neighbouring columns, so that what the compiler makes of the
 // loop is what a person would write. For drivers that load once what all lanes read alike, in loops, too (`DeviceTraits.loadsOnceInLoops`).
 //
+// What is read down its columns may lie in panels of them (column_panels.comp): rows of a matrix that are far apart want the same lines of
+// the first-level cache, and each is another page.
+//
 // The includer declares the buffers c and pre of spans, the push constants bias_address and residual_address, and gives
 //   NUMBER(r, k)  of A for row r of the tile and step k of a loop's turn,
 //   ROW(k)        of B, as Floats, from the tile's first column on.
@@ -9,18 +12,22 @@
 #include "lane_loads.glsl"
 
 layout(constant_id = 10) const int ROWS = 6;
-layout(constant_id = 11) const int VECTORS = 2;  // of columns, four at the most
+layout(constant_id = 11) const int WIDTH = 16;  // a multiple of 8, 4 LANES at the most
 layout(constant_id = 12) const int DEPTH = 8;  // products of a turn
+layout(constant_id = 13) const int A_PANEL = 0;  // columns of a panel of A; 0 where it is read as it lies
+layout(constant_id = 14) const bool B_PANELS = false;  // of WIDTH columns
 layout(constant_id = 21) const bool HAS_BIAS = false;
 layout(constant_id = 22) const bool STORES_PRE = false;
 layout(constant_id = 24) const bool HAS_RESIDUAL = false;
-const int WIDTH = VECTORS * int(LANES);
+const int VECTORS = (WIDTH + int(LANES) - 1) / int(LANES);
 
 vec4 sums[ROWS][1];
 
-Floats floats_at(uvec2 address, int element) { return Floats(packUint2x32(address) + 4 * int64_t(element)); }
-
-int integer_at(uvec2 address, int element) { return floatBitsToInt(floats_at(address, element).at[0]); }
+/// Where number (0, column) of tile `tile` begins in the panels of A, of B: of `depth` rows each.
+int in_a_panels(int tile, int column, int columns, int depth) {
+  return tile * depth * A_PANEL + column - min(tile * ROWS, columns - A_PANEL);
+}
+int in_b_panels(int tile, int depth) { return tile * depth * WIDTH; }
 
 #define CLEAR_SUMS [[unroll]] for (int r_ = 0; r_ < ROWS; r_++) sums[r_][0] = vec4(0.0);
 

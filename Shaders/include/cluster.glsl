@@ -17,27 +17,37 @@ uint cluster_index() { return gl_SubgroupID * (gl_SubgroupSize / CLUSTER) + gl_S
 #define linear_cluster() \
   ((gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x) * cluster_count() + cluster_index())
 
-// The sum over the cluster's lanes, in every lane, in the order of a butterfly: the same bits in all of them.
-#define CLUSTER_SUM(T) \
-  T cluster_sum(T x) { \
-    if (CLUSTER > 1) x += subgroupShuffleXor(x, 1); \
-    if (CLUSTER > 2) x += subgroupShuffleXor(x, 2); \
-    if (CLUSTER > 4) x += subgroupShuffleXor(x, 4); \
-    if (CLUSTER > 8) x += subgroupShuffleXor(x, 8); \
-    if (CLUSTER > 16) x += subgroupShuffleXor(x, 16); \
-    if (CLUSTER > 32) x += subgroupShuffleXor(x, 32); \
-    return x; \
-  }
-CLUSTER_SUM(float)
-CLUSTER_SUM(vec2)
-CLUSTER_SUM(vec4)
+// `x` of all lanes of the cluster combined, in every lane, in the order of a butterfly: the same bits in all of them.
+#define BUTTERFLY(x, combined) \
+  if (CLUSTER > 1) x = combined(x, subgroupShuffleXor(x, 1)); \
+  if (CLUSTER > 2) x = combined(x, subgroupShuffleXor(x, 2)); \
+  if (CLUSTER > 4) x = combined(x, subgroupShuffleXor(x, 4)); \
+  if (CLUSTER > 8) x = combined(x, subgroupShuffleXor(x, 8)); \
+  if (CLUSTER > 16) x = combined(x, subgroupShuffleXor(x, 16)); \
+  if (CLUSTER > 32) x = combined(x, subgroupShuffleXor(x, 32));
 
-float cluster_max(float x) {
-  if (CLUSTER > 1) x = max(x, subgroupShuffleXor(x, 1));
-  if (CLUSTER > 2) x = max(x, subgroupShuffleXor(x, 2));
-  if (CLUSTER > 4) x = max(x, subgroupShuffleXor(x, 4));
-  if (CLUSTER > 8) x = max(x, subgroupShuffleXor(x, 8));
-  if (CLUSTER > 16) x = max(x, subgroupShuffleXor(x, 16));
-  if (CLUSTER > 32) x = max(x, subgroupShuffleXor(x, 32));
-  return x;
-}
+#ifdef WIDE
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#include "broadcasts.glsl"
+// The cluster is the subgroup. By broadcasts in the same pairs.
+#define COMBINED(T, x, combined) \
+  if (BROADCASTS) { \
+    T of_[CLUSTER]; \
+    [[unroll]] for (uint l_ = 0; l_ < CLUSTER; l_++) of_[l_] = subgroupBroadcast(x, l_); \
+    PAIRS(1, combined) PAIRS(2, combined) PAIRS(4, combined) PAIRS(8, combined) PAIRS(16, combined) \
+    x = of_[0]; \
+  } else { \
+    BUTTERFLY(x, combined) \
+  }
+#define PAIRS(apart, combined) \
+  [[unroll]] for (uint l_ = 0; l_ + (apart) < CLUSTER; l_ += 2 * (apart)) of_[l_] = combined(of_[l_], of_[l_ + (apart)]);
+#else
+#define COMBINED(T, x, combined) BUTTERFLY(x, combined)
+#endif
+
+#define PLUS(a, b) (a) + (b)
+float cluster_sum(float x) { COMBINED(float, x, PLUS) return x; }
+vec2 cluster_sum(vec2 x) { COMBINED(vec2, x, PLUS) return x; }
+vec4 cluster_sum(vec4 x) { COMBINED(vec4, x, PLUS) return x; }
+float cluster_max(float x) { COMBINED(float, x, max) return x; }

@@ -11,6 +11,10 @@
 
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Floats { float at[]; };
 
+Floats floats_at(uvec2 address, int element) { return Floats(packUint2x32(address) + 4 * int64_t(element)); }
+
+int integer_at(uvec2 address, int element) { return floatBitsToInt(floats_at(address, element).at[0]); }
+
 /// Elements 0 ... 4 LANES - 1 of `floats`: component c of lane l is the one at LANES c + l. Zeros from the `count`-th on, a constant.
 vec4 held4(Floats floats, uint count) {
   vec4 held = vec4(0.0);
@@ -34,6 +38,14 @@ vec4 held4(uvec2 address, uint first) { return held4(address, first, 4 * LANES);
 #define HELD_SPAN(held, i_) \
   u64vec4( \
       HELD_PAIR(held, 8 * (i_)), HELD_PAIR(held, 8 * (i_) + 2), HELD_PAIR(held, 8 * (i_) + 4), HELD_PAIR(held, 8 * (i_) + 6))
-/// Stores the first `spans` spans of `held` from `place` on, which is known to be uniform.
+/// Stores the first `spans` spans of `held` from `place` on, which is known to be uniform, of a buffer declared by SPANS.
 #define STORE_HELD(buffer, place, spans, held) \
-  [[unroll]] for (uint span_ = 0; span_ < (spans); span_++) buffer[(place) + span_] = HELD_SPAN(held, span_);
+  if (BROADCASTS) { \
+    SCATTER_HELD(buffer, 8 * (place), 8 * (spans), held) \
+  } else \
+    [[unroll]] for (uint span_ = 0; span_ < (spans); span_++) buffer[(place) + span_] = HELD_SPAN(held, span_);
+/// The first `count` elements, a constant, from element `first` on, where BROADCASTS.
+#define SCATTER_HELD(buffer, first, count, held) \
+  uint to_ = (first) + gl_SubgroupInvocationID, end_ = (first) + (count); \
+  [[unroll]] for (uint vector_ = 0; vector_ * LANES < (count); vector_++, to_ += LANES) \
+    buffer##_floats[(vector_ + 1) * LANES > (count) && to_ >= end_ ? 8 * NOWHERE : to_] = (held)[vector_ / 4][vector_ % 4];

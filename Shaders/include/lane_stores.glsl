@@ -11,13 +11,10 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#include "broadcasts.glsl"
 #include "wide.glsl"
 
 layout(constant_id = 99) const uint LANES = 8;  // of a subgroup
-// Whether a lane's number reaches the others faster by a broadcast: of 16 lanes newer Mesa permutes by a loop, older Mesa broadcasts by
-// one. Set by `Dispatch.formed`.
-layout(constant_id = 98) const bool BROADCASTS = false;
-
 const uint SHARE = 32;  // spans of a subgroup, as a rule
 
 const uint NOWHERE = 0x7ffff00;  // a place where nothing is bound: stores there are discarded (robustBufferAccess2)
@@ -28,10 +25,10 @@ uint linear_subgroup() {
 }
 
 /// `number`, below 2^30 and the same for all invocations of the subgroup. Each digit is a fetch lane by lane, some five instructions for each.
-#define known_uniform(number) (known_part(number) | DIGIT(number, 18) | DIGIT(number, 24))
+#define known_uniform(number) (BROADCASTS ? (number) : known_part(number) | DIGIT(number, 18) | DIGIT(number, 24))
 /// The same below 2^18, and below 64.
-#define known_part(number) (DIGIT(number, 0) | DIGIT(number, 6) | DIGIT(number, 12))
-#define known_digit(number) DIGIT(number, 0)
+#define known_part(number) (BROADCASTS ? (number) : known_digit(number) | DIGIT(number, 6) | DIGIT(number, 12))
+#define known_digit(number) (BROADCASTS ? (number) : DIGIT(number, 0))
 #define DIGIT(number, shift) (uint(identity[(number) >> (shift) & 63]) << (shift))
 
 /// Declares `known_`, known to be uniform: where the subgroup's part of `count` begins, `length` each, of 2^18 parts at the most

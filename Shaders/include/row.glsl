@@ -36,7 +36,9 @@ uvec4 columns(uint i) { return (4 * i + uvec4(0, 1, 2, 3)) * LANES + gl_Subgroup
 #define STORE_ROW_AT(buffer, row, v) STORE_HELD(buffer, (row) * C >> 3, C / 8, v)
 // By spans, or, where rows do not begin with one, by words of two floats.
 #define STORE_ROW(buffer, v) \
-  if (C % 8 == 0) { \
+  if (BROADCASTS) { \
+    SCATTER_HELD(buffer, (known_ + turn_) * C, C, v) \
+  } else if (C % 8 == 0) { \
     STORE_ROW_AT(buffer, known_ + turn_, v) \
   } else { \
     uint shared_ = C * turn_ & 1; \

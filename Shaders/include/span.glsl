@@ -7,12 +7,14 @@
 #ifdef WIDE
 #include "wide.glsl"
 #define Span u64vec4
+#define SPANS(index, name) WIDE_SPANS(index, name)
 const uint SPAN = 2;
 Span span(vec4 v[SPAN]) { return wide(v[0], v[1]); }
 #define IDENTITY uint8_t identity[64];  // see lane_stores.glsl
 #define ADDRESS(x) uvec2 x##_address;  // see lane_loads.glsl
 #else
 #define Span vec4
+#define SPANS(index, name) layout(binding = index) writeonly buffer name##_spans { Span name[]; };
 const uint SPAN = 1;
 Span span(vec4 v[SPAN]) { return v[0]; }
 #define IDENTITY

@@ -5,6 +5,11 @@
 #extension GL_EXT_shader_8bit_storage : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 
+// A buffer of them, which STORE_HELD (lane_stores.glsl) stores to.
+#define WIDE_SPANS(index, name) \
+  layout(binding = index) writeonly buffer name##_spans { u64vec4 name[]; }; \
+  layout(binding = index) writeonly buffer name##_elements { float name##_floats[]; };
+
 u64vec4 wide(vec4 low, vec4 high) {
   uvec4 a = floatBitsToUint(low), b = floatBitsToUint(high);
   return u64vec4(packUint2x32(a.xy), packUint2x32(a.zw), packUint2x32(b.xy), packUint2x32(b.zw));

@@ -14,6 +14,7 @@ struct AddressedTile {
 
   let shape: Shape
   let lanes: Int
+  let columns: Int
 
   /// Products of a turn of the loop, in which the driver also chooses between each sum's old and new value.
   let depth: Int
@@ -22,50 +23,79 @@ struct AddressedTile {
   init?(_ shape: Shape, rows: Int, columns: Int, depth: Int, _ traits: DeviceTraits) {
     self.shape = shape
     lanes = traits.subgroupSize
-    self.depth = lanes > 8 ? 16 : 8
+    self.columns = min(shape.vectors * lanes, columns)
+    self.depth = lanes > 8 && depth >= 16 ? 16 : 8
     guard traits.loadsOnceInLoops, traits.discardsOutside, columns % 8 == 0, self.columns % 8 == 0,
-      columns >= self.columns, rows >= shape.rows, depth >= self.depth
+      rows >= shape.rows, depth >= self.depth
     else { return nil }
   }
 
   /// The shapes to choose from, the default first.
-  static func shapes(_ traits: DeviceTraits) -> [Shape] {
+  static func shapes(columns: Int, _ traits: DeviceTraits) -> [Shape] {
     let wide = [Shape(rows: 6, vectors: 4), Shape(rows: 14, vectors: 2)]
     let narrow = [Shape(rows: 6, vectors: 2)]
     switch (traits.longestLoop, traits.subgroupSize) {
     case (.instructions2000, ...8): return narrow
     case (_, ...8): return wide.reversed() + narrow
-    default: return wide + narrow
+    default: return columns > 2 * traits.subgroupSize ? wide + narrow : wide.reversed() + narrow
     }
   }
-
-  var columns: Int { shape.vectors * lanes }
 
   func groups(rows: Int, columns: Int, _ z: Int) -> GroupCount {
     GroupCount((rows + shape.rows - 1) / shape.rows, (columns + self.columns - 1) / self.columns, z)
   }
 
-  /// The right operand, input 1, as the kernels read it: rows of N.
-  struct Right {
-    let operand: Operand
-    let scratch: [TensorType]
-    let before: [Dispatch]
+  /// A product's left operand and right one, inputs 0 and 1, as the kernels read them.
+  struct Operands {
+    var left = Operand.input(0).texels(.r32f)
+    var right = Operand.input(1).texels(.r32f)
+    /// Columns of a panel of the left one, 0 where it is read as it lies.
+    var leftPanel = 0
+    var rightInPanels = false
+    var scratch: [TensorType] = []
+    var before: [Dispatch] = []
   }
 
-  /// `matrices` of [k, n] as they are, of [n, k] transposed into scratch 0; nil where the kernel cannot transpose these.
-  static func right(
-    _ transposing: Transposition, matrices: Int, n: Int, k: Int, _ traits: DeviceTraits
-  ) -> Right? {
-    guard transposing == .right else {
-      return Right(operand: .input(1).texels(.r32f), scratch: [], before: [])
+  /// Rows of an operand that are input 3's numbers, divided.
+  struct Gathering {
+    let operand: Int
+    let divisor: Int
+  }
+
+  /// `matrices` of op(A) [m, k] and B [k, n]. What is read down its columns goes into panels of them first where that `packs`, and a
+  /// turned right operand always; nil where the kernel cannot.
+  func operands(
+    _ transposing: Transposition, packs: Bool, matrices: Int, m: Int, n: Int, k: Int, gathering: Gathering? = nil
+  ) -> Operands? {
+    var operands = Operands()
+    func pack(_ input: Int, columns: Int, width: Int, step: Int) -> Operand {
+      let place = Operand.scratch(operands.scratch.count)
+      let turned = input == 1 && transposing == .right
+      let gathers = gathering?.operand == input
+      let panels = (columns + step - 1) / step
+      let depth = turned ? lanes : min(k, 16)
+      operands.scratch.append(TensorType([matrices, panels, k, width]))
+      operands.before.append(
+        Dispatch(
+          ColumnPanelsKernel.self,
+          constants: .init(
+            local_size_x: UInt32(lanes), TURNED: turned, GATHERED: gathers, WIDTH: UInt32(width),
+            STEP: UInt32(step), DEPTH: Int32(depth), LANES: UInt32(lanes)),
+          push: .init(N: Int32(columns), K: Int32(k), divisor: Int32(gathering?.divisor ?? 1)),
+          [.input(input).texels(.r32f), place, gathers ? .input(3).texels(.r32ui) : .unused],
+          groups: GroupCount(panels, (k + depth - 1) / depth, matrices)))
+      return place.texels(.r32f)
     }
-    let lanes = traits.subgroupSize
-    guard n % 8 == 0, n >= 32, k >= lanes else { return nil }
-    let transpose = Dispatch(
-      TransposeKernel.self, constants: .init(LANES: UInt32(lanes)), push: .init(R: Int32(n), C: Int32(k)),
-      [.input(1).texels(.r32f), .scratch(0)],
-      groups: GroupCount(((n + 31) / 32 * lanes + 63) / 64, (k + lanes - 1) / lanes, matrices))
-    return Right(
-      operand: .scratch(0).texels(.r32f), scratch: [TensorType([matrices, k, n])], before: [transpose])
+    if packs || transposing == .right {
+      guard k >= lanes || transposing != .right else { return nil }
+      operands.right = pack(1, columns: n, width: columns, step: columns)
+      operands.rightInPanels = true
+    }
+    if packs && transposing == .left {
+      operands.leftPanel = (shape.rows + 7) / 8 * 8
+      guard m >= operands.leftPanel else { return nil }
+      operands.left = pack(0, columns: m, width: operands.leftPanel, step: shape.rows)
+    }
+    return operands
   }
 }

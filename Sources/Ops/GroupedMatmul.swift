@@ -60,8 +60,12 @@ package struct GroupedMatmul: Op {
     let (a, n) = (site.inputs[0].shape, site.outputs[0].shape.last)
     let rowsPerExpert = site.inputs[3].count / (site.inputs[2].count - 1)
     let heights = PanelTile.heights(site.traits)
-    let addressed = AddressedTile.shapes(site.traits).map { shape in
-      self.addressed(site, shape).map { Variant("addressed \(shape)", $0) }
+    let addressed = AddressedTile.shapes(columns: n, site.traits).flatMap { shape in
+      (transposing == .right ? [false] : [true, false]).map { packs in
+        self.addressed(site, shape, packs: packs).map {
+          Variant("addressed \(shape)" + (packs ? " packed" : ""), $0)
+        }
+      }
     }
     var candidates: [Variant?] = []
     if transposing == .left {
@@ -132,42 +136,46 @@ package struct GroupedMatmul: Op {
   }
 
   /// Nil where the kernels do not do it.
-  private func addressed(_ site: LaunchSite, _ shape: AddressedTile.Shape) -> Launch? {
+  private func addressed(_ site: LaunchSite, _ shape: AddressedTile.Shape, packs: Bool) -> Launch? {
     let (a, b, c) = (site.inputs[0].shape, site.inputs[1].shape, site.outputs[0].shape)
     let (experts, slots, n) = (site.inputs[2].count - 1, site.inputs[3].count, c.last)
     let isGradient = transposing == .left
     let (rows, depth) = isGradient ? (a.last, slots) : (slots, a.last)
+    let divisor = gathered == .neither ? 1 : slots / (gathered == .left ? a : b).rows
+    let gathering =
+      isGradient && gathered != .neither
+      ? AddressedTile.Gathering(operand: gathered == .left ? 0 : 1, divisor: divisor) : nil
     guard let tile = AddressedTile(shape, rows: rows, columns: n, depth: depth, site.traits),
-      let right = AddressedTile.right(transposing, matrices: experts, n: n, k: depth, site.traits),
+      let read = tile.operands(
+        transposing, packs: packs, matrices: isGradient ? 1 : experts, m: rows, n: n, k: depth, gathering: gathering),
       epilogue.activation == .none || !epilogue.residual
     else { return nil }
-    let end = epilogue.finish(first: 5, c: site.outputs[0], scratch: right.scratch.count, site.traits)
-    let divisor = gathered == .neither ? 1 : slots / (gathered == .left ? a : b).rows
+    let end = epilogue.finish(first: 5, c: site.outputs[0], scratch: read.scratch.count, site.traits)
     let operands =
-      end.operands + [
-        .input(0).texels(.r32f), right.operand, .input(2).texels(.r32ui), .input(3).texels(.r32ui),
-      ]
+      end.operands + [read.left, read.right, .input(2).texels(.r32ui), .input(3).texels(.r32ui)]
     let product =
       isGradient
       ? Dispatch(
         GroupedAddressedGradientKernel.self,
         constants: .init(
-          local_size_x: UInt32(tile.lanes), GATHERED: gathered.rawValue, ROWS: Int32(shape.rows),
-          VECTORS: Int32(shape.vectors), DEPTH: Int32(tile.depth), HAS_BIAS: end.epilogue.bias,
+          local_size_x: UInt32(tile.lanes), GATHERED: packs ? Gathered.neither.rawValue : gathered.rawValue,
+          ROWS: Int32(shape.rows), WIDTH: Int32(tile.columns), DEPTH: Int32(tile.depth),
+          A_PANEL: Int32(read.leftPanel), B_PANELS: read.rightInPanels, HAS_BIAS: end.epilogue.bias,
           STORES_PRE: end.epilogue.keepsPre, HAS_RESIDUAL: end.epilogue.residual, LANES: UInt32(tile.lanes)),
         push: .init(M: Int32(rows), N: Int32(n), S: Int32(slots), divisor: Int32(divisor)), operands,
         groups: GroupCount(
-          (n + tile.columns - 1) / tile.columns, experts, (rows + shape.rows - 1) / shape.rows))
+          (rows + shape.rows - 1) / shape.rows, experts, (n + tile.columns - 1) / tile.columns))
       : Dispatch(
         GroupedAddressedKernel.self,
         constants: .init(
           local_size_x: UInt32(tile.lanes), GATHERED: gathered == .left, ROWS: Int32(shape.rows),
-          VECTORS: Int32(shape.vectors), DEPTH: Int32(tile.depth), HAS_BIAS: end.epilogue.bias,
+          WIDTH: Int32(tile.columns), DEPTH: Int32(tile.depth), B_PANELS: read.rightInPanels,
+          HAS_BIAS: end.epilogue.bias,
           STORES_PRE: end.epilogue.keepsPre, HAS_RESIDUAL: end.epilogue.residual, LANES: UInt32(tile.lanes)),
         push: .init(N: Int32(n), K: Int32(depth), experts: Int32(experts), divisor: Int32(divisor)), operands,
         // Each expert may end in a tile of its own that is not full.
         groups: tile.groups(rows: slots + experts * shape.rows, columns: n, 1))
-    return Launch(scratch: right.scratch + end.scratch, right.before + [product] + end.pass)
+    return Launch(scratch: read.scratch + end.scratch, read.before + [product] + end.pass)
   }
 
   /// Form `.left`, both operands packed first; nil where the kernel does not do it.

@@ -11,8 +11,12 @@ extension Matmul {
     // The matrices of a batch are small and read few times.
     let packings: [PanelTile.Packing] =
       size.batch > 1 ? [.neither] : suitsInPlace(size, site.traits) ? [.neither, .right] : [.both, .right]
-    let addressed = AddressedTile.shapes(site.traits).compactMap { shape in
-      self.addressed(size, shape, site.traits).map { (true, Variant("addressed \(shape)", $0)) }
+    let addressed = AddressedTile.shapes(columns: size.n, site.traits).flatMap { shape in
+      addressedPackings(size).compactMap { packs in
+        self.addressed(size, shape, packs: packs, site.traits).map {
+          (true, Variant("addressed \(shape)" + (packs ? " packed" : ""), $0))
+        }
+      }
     }
     let candidates =
       addressed
@@ -93,25 +97,38 @@ extension Matmul {
     }
   }
 
-  private func addressed(_ size: MatmulSize, _ shape: AddressedTile.Shape, _ traits: DeviceTraits) -> Launch? {
+  /// Whether to read operands out of panels, the default first.
+  private func addressedPackings(_ size: MatmulSize) -> [Bool] {
+    switch transposing {
+    case .right: return [false]
+    case _ where size.batch > 1 || size.m < 64: return [false]
+    case .none: return size.n >= 512 && size.m >= 256 ? [true, false] : [false, true]
+    case .left: return size.m * size.n >= 1 << 18 ? [true, false] : [false, true]
+    }
+  }
+
+  private func addressed(
+    _ size: MatmulSize, _ shape: AddressedTile.Shape, packs: Bool, _ traits: DeviceTraits
+  ) -> Launch? {
     guard let tile = AddressedTile(shape, rows: size.m, columns: size.n, depth: size.k, traits),
-      let right = AddressedTile.right(transposing, matrices: size.batch, n: size.n, k: size.k, traits),
+      let read = tile.operands(transposing, packs: packs, matrices: size.batch, m: size.m, n: size.n, k: size.k),
       epilogue.activation == .none || !epilogue.residual
     else { return nil }
     let tiles = tile.groups(rows: size.m, columns: size.n, 1)
     let count = size.batch * tiles.x * tiles.y
     let chunks = size.chunks(wanted: isShort(size) ? (7 + count) / count : 4 / count)
-    return summed(size, chunks, scratch: right.scratch, before: right.before, activating: traits) { epilogue, finish in
+    return summed(size, chunks, scratch: read.scratch, before: read.before, activating: traits) { epilogue, finish in
       Dispatch(
         MatmulAddressedKernel.self,
         constants: .init(
           local_size_x: UInt32(tile.lanes), ACROSS: transposing == .left, ROWS: Int32(shape.rows),
-          VECTORS: Int32(shape.vectors), DEPTH: Int32(tile.depth), HAS_BIAS: epilogue.bias,
-          STORES_PRE: epilogue.keepsPre, HAS_RESIDUAL: epilogue.residual, LANES: UInt32(tile.lanes)),
+          WIDTH: Int32(tile.columns), DEPTH: Int32(tile.depth), A_PANEL: Int32(read.leftPanel),
+          B_PANELS: read.rightInPanels, HAS_BIAS: epilogue.bias, STORES_PRE: epilogue.keepsPre,
+          HAS_RESIDUAL: epilogue.residual, LANES: UInt32(tile.lanes)),
         push: .init(
           M: Int32(size.m), N: Int32(size.n), K: Int32(size.k), extent: Int32(chunks.extent),
           chunks: Int32(chunks.count)),
-        finish + [.input(0).texels(.r32f), right.operand],
+        finish + [read.left, read.right],
         groups: tile.groups(rows: size.m, columns: size.n, size.batch * chunks.count))
     }
   }

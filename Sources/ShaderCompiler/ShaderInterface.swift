@@ -70,7 +70,19 @@ package struct ShaderInterface: Equatable {
         let name = Self.name(of: variable.id, block: pointee, spirv)
         throw module.error("uniform block \(name): use a storage buffer or push constants", at: name)
       case .storageBuffer, .uniformConstant:
-        bindings.append(try Self.binding(of: variable.id, pointee: pointee, storage: storage, spirv, module))
+        let binding = try Self.binding(of: variable.id, pointee: pointee, storage: storage, spirv, module)
+        guard let other = bindings.firstIndex(where: { $0.index == binding.index }) else {
+          bindings.append(binding)
+          continue
+        }
+        // A buffer seen as another type, too, under a longer name: y and y_floats.
+        let (short, long) = (min(bindings[other].name, binding.name), max(bindings[other].name, binding.name))
+        guard long.hasPrefix(short), binding.kind == .storageBuffer, bindings[other].kind == .storageBuffer,
+          binding.access == bindings[other].access
+        else {
+          throw module.error("binding \(binding.index) is \(short) and \(long): number them apart", at: binding.name)
+        }
+        if binding.name == short { bindings[other] = binding }
       }
     }
     bindings.sort { $0.index < $1.index }

@@ -2,7 +2,10 @@ import ShaderCompiler
 
 /// The members of a Swift struct with the layout of a shader's push-constant block.
 struct PushMirror {
+  /// With gaps as members of their own, `gap` and a number: Swift leaves anything in one, and equal blocks are to have equal bytes.
   private(set) var members: [(name: String, type: String)] = []
+
+  static func isGap(_ name: String) -> Bool { name.hasPrefix("gap_") }
 
   /// Refuses a block that no Swift struct has the layout of, with the shader's name and line.
   init(of interface: ShaderInterface, in module: ShaderModule) throws(ShaderError) {
@@ -18,6 +21,7 @@ struct PushMirror {
         throw module.error(
           "push constant \(member.name) is at byte \(member.offset), in Swift at \(offset): reorder", at: member.name)
       }
+      for gap in stride(from: end, to: offset, by: 1) { members.append(("gap_\(gap)", "UInt8")) }
       members.append((member.name, layout.name))
       end = offset + layout.size
     }

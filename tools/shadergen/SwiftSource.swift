@@ -80,10 +80,12 @@ func swiftList(of types: [String]) -> String {
 private func pushSource(_ push: PushMirror, _ bindings: [ShaderInterface.Binding]) -> String {
   if push.members.isEmpty { return "  package typealias Push = NoPush" }
   let own = ["identity": ".identity"].merging(bindings.map { (addressName(of: $0.name), ".zero") }) { $1 }
-  let (given, table) = (push.members.filter { own[$0.name] == nil }, push.members.filter { own[$0.name] != nil })
+  // What no op sets comes last.
+  let end = push.members.lastIndex { !PushMirror.isGap($0.name) && own[$0.name] == nil }.map { $0 + 1 } ?? 0
+  let (given, table) = (push.members[..<end].filter { !PushMirror.isGap($0.name) }, push.members[end...])
   return structSource(
     "Push: PushConstants", given.map { (name: $0.name, declaration: "`\($0.name)`: \($0.type)") },
-    extra: table.map { "\n      private let `\($0.name)`: \($0.type) = \(own[$0.name] ?? "")" }.joined())
+    extra: table.map { "\n      private let `\($0.name)`: \($0.type) = \(own[$0.name] ?? "0")" }.joined())
 }
 
 private func constantsSource(_ all: [ShaderInterface.Constant]) -> String {
