@@ -37,7 +37,8 @@ package struct Attention: Op {
             [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: tiling.groups, lanes: tiling.lanes)
         ]))
     }
-    let exact = ShortAttention(qkv: qkv, heads: heads, site.traits)?.joining(tiled, \.forward) ?? tiled
+    let long = AddressedAttention.joining(tiled, \.forward, qkv: qkv, heads: heads, site.traits)
+    let exact = ShortAttention(qkv: qkv, heads: heads, site.traits)?.joining(long, \.forward) ?? long
     return MatrixAttention(qkv: qkv, heads: heads, site.traits)?.joining(exact, \.forward, site.traits) ?? exact
   }
 

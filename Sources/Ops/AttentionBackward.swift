@@ -27,7 +27,8 @@ package struct AttentionBackward: Op {
       let queries = queries.first { $0.family == keys.family } ?? queries[0]
       return Variant(keys.family.rawValue, launch(queries, keys))
     }
-    let exact = ShortAttention(qkv: shape, heads: heads, site.traits)?.joining(tiled, \.backward) ?? tiled
+    let long = AddressedAttention.joining(tiled, \.backward, qkv: shape, heads: heads, site.traits)
+    let exact = ShortAttention(qkv: shape, heads: heads, site.traits)?.joining(long, \.backward) ?? long
     return MatrixAttention(qkv: shape, heads: heads, site.traits)?.joining(exact, \.backward, site.traits) ?? exact
   }
 
