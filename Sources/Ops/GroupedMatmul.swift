@@ -60,8 +60,10 @@ package struct GroupedMatmul: Op {
     let (a, n) = (site.inputs[0].shape, site.outputs[0].shape.last)
     let rowsPerExpert = site.inputs[3].count / (site.inputs[2].count - 1)
     let heights = PanelTile.heights(site.traits)
+    // Packing is one pass over weights or rows, which few rows an expert do not earn back.
+    let packings = transposing == .right ? [false] : rowsPerExpert >= 128 ? [true, false] : [false, true]
     let addressed = AddressedTile.shapes(columns: n, site.traits).flatMap { shape in
-      (transposing == .right ? [false] : [true, false]).map { packs in
+      packings.map { packs in
         self.addressed(site, shape, packs: packs).map {
           Variant("addressed \(shape)" + (packs ? " packed" : ""), $0)
         }
