@@ -5,7 +5,7 @@
 #extension GL_EXT_shader_8bit_storage : require
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 
-// A buffer of them, which STORE_HELD (lane_stores.glsl) stores to.
+// A buffer of them that STORE_HELD (lane_loads.glsl) stores to, as such or number by number.
 #define WIDE_SPANS(index, name) \
   layout(binding = index) writeonly buffer name##_spans { u64vec4 name[]; }; \
   layout(binding = index) writeonly buffer name##_elements { float name##_floats[]; };

@@ -2,7 +2,7 @@ import ShaderCompiler
 
 /// The members of a Swift struct with the layout of a shader's push-constant block.
 struct PushMirror {
-  /// With gaps as members of their own, `gap` and a number: Swift leaves anything in one, and equal blocks are to have equal bytes.
+  /// Gaps are members of their own, `gap_` and a number: Swift leaves anything in one, and equal blocks are to have equal bytes.
   private(set) var members: [(name: String, type: String)] = []
 
   static func isGap(_ name: String) -> Bool { name.hasPrefix("gap_") }
