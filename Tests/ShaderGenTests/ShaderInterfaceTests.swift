@@ -113,8 +113,9 @@ import Testing
     let interface = try ShaderInterface(of: module)
     #expect(
       try PushMirror(of: interface, in: module).members.map { "\($0.name): \($0.type)" } == [
-        "count: UInt32", "scale: InlineArray<3, Float>", "shift: SIMD2<Float>", "sizes: InlineArray<2, SIMD4<Int32>>",
-        "flag: UInt32",
+        "count: UInt32", "scale: InlineArray<3, Float>", "shift: SIMD2<Float>",
+        "gap_24: UInt8", "gap_25: UInt8", "gap_26: UInt8", "gap_27: UInt8", "gap_28: UInt8", "gap_29: UInt8",
+        "gap_30: UInt8", "gap_31: UInt8", "sizes: InlineArray<2, SIMD4<Int32>>", "flag: UInt32",
       ])
     #expect(interface.pushBytes == 68)
   }
@@ -128,9 +129,38 @@ import Testing
     let interface = try ShaderInterface(of: module)
     #expect(
       try PushMirror(of: interface, in: module).members.map { "\($0.name): \($0.type)" } == [
-        "count: UInt32", "digits: InlineArray<6, UInt8>", "last: UInt32",
+        "count: UInt32", "digits: InlineArray<6, UInt8>", "gap_10: UInt8", "gap_11: UInt8", "last: UInt32",
       ])
     #expect(interface.pushBytes == 16)
+  }
+
+  /// What an op does not set follows what it does, gaps too; a gap between what it sets is Swift's own.
+  @Test func gapsAreZeros() throws {
+    let module = try compile(
+      """
+      layout(binding = 0) uniform textureBuffer x;
+      layout(push_constant) uniform P { uint count; vec2 shift; uint more; uvec2 x_address; };
+      """)
+    let source = try swiftSource(type: "Test", module: module)
+    #expect(source.contains("init(`count`: UInt32, `shift`: SIMD2<Float>, `more`: UInt32)"))
+    #expect(source.contains("private let `gap_20`: UInt8 = 0"))
+    #expect(!source.contains("gap_4"))
+  }
+
+  @Test func aBufferMayBeSeenAsAnotherType() throws {
+    let interface = try reflect(
+      """
+      layout(binding = 0) writeonly buffer Floats { float y_floats[]; };
+      layout(binding = 0) writeonly buffer Y { vec4 y[]; };
+      """)
+    #expect(interface.bindings.map(\.name) == ["y"])
+    #expect(throws: ShaderError.self) {
+      try reflect(
+        """
+        layout(binding = 0) writeonly buffer Z { float z[]; };
+        layout(binding = 0) writeonly buffer Y { vec4 y[]; };
+        """)
+    }
   }
 
   @Test func constantsAreListedOnceWithTheirDefaults() throws {
