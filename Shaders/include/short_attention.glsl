@@ -43,7 +43,7 @@ vec4 own_vector(Floats from, int i, int apart) {
     own = mix(own, vector(from, i + lane * apart), bvec4(gl_SubgroupInvocationID == lane));
   return own;
 }
-#define FROM(name, source, start) Floats name = Floats(packUint2x32(source##_address) + 4 * uint64_t(start));
+#define FROM(name, source, start) Floats name = floats_at(source##_address, start);
 #define FROM_AGAIN(name, source, start) FROM(name, source, (start) + int(uint(identity[0])))
 #define OWN_FROM(name, source, start, apart) FROM(name, source, (start) + first_token_ * (apart))
 #define VECTOR(name, source, i) vector(name, i)

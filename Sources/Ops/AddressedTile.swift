@@ -30,14 +30,28 @@ struct AddressedTile {
     else { return nil }
   }
 
-  /// The shapes to choose from, the default first.
-  static func shapes(columns: Int, _ traits: DeviceTraits) -> [Shape] {
+  /// The shapes to choose from for rows of `columns`, the default first: of two that would cut them alike one.
+  private static func shapes(columns: Int, _ traits: DeviceTraits) -> [Shape] {
     let wide = [Shape(rows: 6, vectors: 4), Shape(rows: 14, vectors: 2)]
     let narrow = [Shape(rows: 6, vectors: 2)]
-    switch (traits.longestLoop, traits.subgroupSize) {
-    case (.instructions2000, ...8): return narrow
-    case (_, ...8): return wide.reversed() + narrow
-    default: return columns > 2 * traits.subgroupSize ? wide + narrow : wide.reversed() + narrow
+    let all =
+      switch (traits.longestLoop, traits.subgroupSize) {
+      case (.instructions2000, ...8): narrow
+      case (_, ...8): wide.reversed() + narrow
+      default: wide + narrow
+      }
+    return all.filter { $0.vectors <= 2 || columns > 2 * traits.subgroupSize }
+  }
+
+  /// A variant for each shape and way to read that there is a `launch` for, the defaults first.
+  /// - Parameter packings: Whether operands are read out of panels (`operands`).
+  static func variants(
+    columns: Int, packings: [Bool], _ traits: DeviceTraits, launch: (Shape, Bool) -> Launch?
+  ) -> [Variant] {
+    shapes(columns: columns, traits).flatMap { shape in
+      packings.compactMap { packs in
+        launch(shape, packs).map { Variant("addressed \(shape)" + (packs ? " packed" : ""), $0) }
+      }
     }
   }
 

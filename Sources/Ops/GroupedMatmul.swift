@@ -62,12 +62,8 @@ package struct GroupedMatmul: Op {
     let heights = PanelTile.heights(site.traits)
     // Packing is one pass over weights or rows, which few rows an expert do not earn back.
     let packings = transposing == .right ? [false] : rowsPerExpert >= 128 ? [true, false] : [false, true]
-    let addressed = AddressedTile.shapes(columns: n, site.traits).flatMap { shape in
-      packings.map { packs in
-        self.addressed(site, shape, packs: packs).map {
-          Variant("addressed \(shape)" + (packs ? " packed" : ""), $0)
-        }
-      }
+    let addressed = AddressedTile.variants(columns: n, packings: packings, site.traits) {
+      self.addressed(site, $0, packs: $1)
     }
     var candidates: [Variant?] = []
     if transposing == .left {

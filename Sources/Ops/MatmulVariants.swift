@@ -11,15 +11,11 @@ extension Matmul {
     // The matrices of a batch are small and read few times.
     let packings: [PanelTile.Packing] =
       size.batch > 1 ? [.neither] : suitsInPlace(size, site.traits) ? [.neither, .right] : [.both, .right]
-    let addressed = AddressedTile.shapes(columns: size.n, site.traits).flatMap { shape in
-      addressedPackings(size).compactMap { packs in
-        self.addressed(size, shape, packs: packs, site.traits).map {
-          (true, Variant("addressed \(shape)" + (packs ? " packed" : ""), $0))
-        }
-      }
+    let addressed = AddressedTile.variants(columns: size.n, packings: addressedPackings(size), site.traits) {
+      self.addressed(size, $0, packs: $1, site.traits)
     }
     let candidates =
-      addressed
+      addressed.map { (true, $0) }
       + packings.flatMap { packing in
         PanelTile.heights(site.traits).filter { $0 <= 16 || size.m > 16 }.compactMap { rows in
           panels(size, packing, rows, site.traits).map {
