@@ -7,8 +7,12 @@
 // its derivative 3.2e-7.
 
 vec4 normal_tail(vec4 magnitude, vec4 bell) {
-  vec4 t = 1.0 / (1.0 + 0.2316419 * magnitude);
-  return bell * t * (0.127414796 + t * (-0.142248368 + t * (0.7107068705 + t * (-0.7265760135 + t * 0.5307027145))));
+  vec4 t = 1.0 / fma(vec4(0.2316419), magnitude, vec4(1.0));
+  vec4 sum = fma(t, vec4(0.5307027145), vec4(-0.7265760135));
+  sum = fma(t, sum, vec4(0.7107068705));
+  sum = fma(t, sum, vec4(-0.142248368));
+  sum = fma(t, sum, vec4(0.127414796));
+  return bell * t * sum;
 }
 
 vec4 gelu(vec4 x) {
