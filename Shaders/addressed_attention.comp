@@ -9,7 +9,6 @@ WIDE_SPANS(1, y)
 layout(binding = 2) writeonly buffer Logsumexp { float logsumexp[]; };
 layout(push_constant) uniform Push {
   int T;
-  int H;
   float scale;
   uvec2 qkv_address;
 };
@@ -21,28 +20,30 @@ void main() {
     q[c] = imageLoad(qkv, (first_qkv + token * APART) / 4 + c) * scale;
     sum[c] = vec4(0.0);
   }
-  float peak = -3e38, total = 0.0;
+  const float LOWEST = -3e38;
+  float peak = LOWEST, total = 0.0;
 
-#define PASS(at, n) { \
-    int keys = first_qkv + at * APART + H * D, values = keys + H * D; \
-    float p[n]; \
-    EACH_TOKEN(t, n) p[t] = 0.0; \
-    EACH_NUMBER(i) EACH_TOKEN(t, n) p[t] = fma(q[i / 4][i % 4], NUMBER(qkv, keys + t * APART, i), p[t]); \
+#define PASS(at, past) { \
+    int keys = first_qkv + (at) * APART + H * D, values = keys + H * D; \
+    float p[STEP]; \
+    EACH_TOKEN(t) p[t] = 0.0; \
+    EACH_NUMBER(i) EACH_TOKEN(t) p[t] = fma(q[i / 4][i % 4], NUMBER(qkv, keys, t * APART + i), p[t]); \
+    EACH_TOKEN(t) if (t < (past)) p[t] = LOWEST; \
     float before = peak; \
-    EACH_TOKEN(t, n) peak = max(peak, p[t]); \
+    EACH_TOKEN(t) peak = max(peak, p[t]); \
     float shrink = exp(before - peak); \
     total *= shrink; \
-    EACH_TOKEN(t, n) { \
+    EACH_TOKEN(t) { \
       p[t] = exp(p[t] - peak); \
       total += p[t]; \
     } \
     EACH_NUMBER(i) { \
       float s = sum[i / 4][i % 4] * shrink; \
-      EACH_TOKEN(t, n) s = fma(p[t], NUMBER(qkv, values + t * APART, i), s); \
+      EACH_TOKEN(t) s = fma(p[t], NUMBER(qkv, values, t * APART + i), s); \
       sum[i / 4][i % 4] = s; \
     } \
   }
-  EACH_STEP(at, PASS)
+  EACH_STEP(PASS)
 
   float factor = 1.0 / total;
   [[unroll]] for (int c = 0; c < VECTORS; c++) sum[c] *= factor;

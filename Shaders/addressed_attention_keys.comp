@@ -10,7 +10,6 @@ layout(binding = 2) uniform textureBuffer stats;
 WIDE_SPANS(3, dqkv)
 layout(push_constant) uniform Push {
   int T;
-  int H;
   int zero;
   float scale;
   uvec2 qkv_address;
@@ -28,26 +27,26 @@ void main() {
     dk[c] = dv[c] = vec4(0.0);
   }
 
-#define PASS(at, n) { \
-    int queries = first_qkv + at * APART, gradients = first_y + at * H * D, numbers = 2 * (pair * T + at); \
-    float p[n], ds[n]; \
-    EACH_TOKEN(t, n) p[t] = ds[t] = 0.0; \
-    EACH_NUMBER(i) EACH_TOKEN(t, n) { \
-      p[t] = fma(k[i / 4][i % 4], NUMBER(qkv, queries + t * APART, i), p[t]); \
-      ds[t] = fma(v[i / 4][i % 4], NUMBER(dy, gradients + t * H * D, i), ds[t]); \
+#define PASS(at, past) { \
+    int queries = first_qkv + (at) * APART, gradients = first_y + (at) * H * D, numbers = 2 * (pair * T + (at)); \
+    float p[STEP], ds[STEP]; \
+    EACH_TOKEN(t) p[t] = ds[t] = 0.0; \
+    EACH_NUMBER(i) EACH_TOKEN(t) { \
+      p[t] = fma(k[i / 4][i % 4], NUMBER(qkv, queries, t * APART + i), p[t]); \
+      ds[t] = fma(v[i / 4][i % 4], NUMBER(dy, gradients, t * H * D + i), ds[t]); \
     } \
-    EACH_TOKEN(t, n) { \
-      p[t] = exp(p[t] - NUMBER(stats, numbers, 2 * t)); \
+    EACH_TOKEN(t) { \
+      p[t] = t < (past) ? 0.0 : exp(p[t] - NUMBER(stats, numbers, 2 * t)); \
       ds[t] = p[t] * (ds[t] - NUMBER(stats, numbers, 2 * t + 1)); \
     } \
     queries = AGAIN(queries); \
     gradients = AGAIN(gradients); \
-    EACH_NUMBER(i) EACH_TOKEN(t, n) { \
-      dk[i / 4][i % 4] = fma(ds[t], NUMBER(qkv, queries + t * APART, i), dk[i / 4][i % 4]); \
-      dv[i / 4][i % 4] = fma(p[t], NUMBER(dy, gradients + t * H * D, i), dv[i / 4][i % 4]); \
+    EACH_NUMBER(i) EACH_TOKEN(t) { \
+      dk[i / 4][i % 4] = fma(ds[t], NUMBER(qkv, queries, t * APART + i), dk[i / 4][i % 4]); \
+      dv[i / 4][i % 4] = fma(p[t], NUMBER(dy, gradients, t * H * D + i), dv[i / 4][i % 4]); \
     } \
   }
-  EACH_STEP(at, PASS)
+  EACH_STEP(PASS)
 
   [[unroll]] for (int c = 0; c < VECTORS; c++) dk[c] *= scale;
   KEEP_ROW(dqkv, first_qkv + H * D, APART, dk)

@@ -12,7 +12,6 @@ WIDE_SPANS(4, dqkv)
 layout(binding = 5) writeonly buffer Stats { vec2 stats[]; };
 layout(push_constant) uniform Push {
   int T;
-  int H;
   int zero;
   float scale;
   uvec2 qkv_address;
@@ -30,20 +29,20 @@ void main() {
     dq[c] = vec4(0.0);
   }
 
-#define PASS(at, n) { \
-    int keys = first_qkv + at * APART + H * D, values = keys + H * D; \
-    float s[n], ds[n]; \
-    EACH_TOKEN(t, n) s[t] = ds[t] = 0.0; \
-    EACH_NUMBER(i) EACH_TOKEN(t, n) { \
-      s[t] = fma(q[i / 4][i % 4], NUMBER(qkv, keys + t * APART, i), s[t]); \
-      ds[t] = fma(g[i / 4][i % 4], NUMBER(qkv, values + t * APART, i), ds[t]); \
+#define PASS(at, past) { \
+    int keys = first_qkv + (at) * APART + H * D, values = keys + H * D; \
+    float s[STEP], ds[STEP]; \
+    EACH_TOKEN(t) s[t] = ds[t] = 0.0; \
+    EACH_NUMBER(i) EACH_TOKEN(t) { \
+      s[t] = fma(q[i / 4][i % 4], NUMBER(qkv, keys, t * APART + i), s[t]); \
+      ds[t] = fma(g[i / 4][i % 4], NUMBER(qkv, values, t * APART + i), ds[t]); \
     } \
-    EACH_TOKEN(t, n) ds[t] = exp(s[t] - norm) * (ds[t] - delta); \
+    EACH_TOKEN(t) ds[t] = t < (past) ? 0.0 : exp(s[t] - norm) * (ds[t] - delta); \
     keys = AGAIN(keys); \
-    EACH_NUMBER(i) EACH_TOKEN(t, n) \
-      dq[i / 4][i % 4] = fma(ds[t], NUMBER(qkv, keys + t * APART, i), dq[i / 4][i % 4]); \
+    EACH_NUMBER(i) EACH_TOKEN(t) \
+      dq[i / 4][i % 4] = fma(ds[t], NUMBER(qkv, keys, t * APART + i), dq[i / 4][i % 4]); \
   }
-  EACH_STEP(at, PASS)
+  EACH_STEP(PASS)
 
   [[unroll]] for (int c = 0; c < VECTORS; c++) dq[c] *= scale;
   KEEP_ROW(dqkv, first_qkv, APART, dq)

@@ -7,7 +7,7 @@
 #include "span.glsl"
 #include "short_attention.glsl"
 layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
-layout(binding = 1) writeonly buffer Y { Span y[]; };
+SPANS(1, y)
 layout(binding = 2) writeonly buffer Logsumexp { float logsumexp[]; };
 layout(push_constant) uniform Push {
   uint pairs;  // B H
@@ -28,7 +28,7 @@ void main() {
   float peak = -3e38;
   [[unroll]] for (int j = 0; j < T; j++) {
     p[j] = 0.0;
-    [[unroll]] for (int c = 0; c < VECTORS; c++) p[j] += dot(q[c], VECTOR(keys, qkv, j * APART + 4 * c));
+    [[unroll]] for (int c = 0; c < VECTORS; c++) p[j] = plus_dot(p[j], q[c], VECTOR(keys, qkv, j * APART + 4 * c));
     peak = max(peak, p[j]);
   }
   float total = 0.0;
@@ -39,7 +39,7 @@ void main() {
   vec4 sum[VECTORS];
   [[unroll]] for (int c = 0; c < VECTORS; c++) sum[c] = vec4(0.0);
   [[unroll]] for (int j = 0; j < T; j++) {
-    [[unroll]] for (int c = 0; c < VECTORS; c++) sum[c] += p[j] * VECTOR(values, qkv, j * APART + 4 * c);
+    [[unroll]] for (int c = 0; c < VECTORS; c++) sum[c] = fma(vec4(p[j]), VECTOR(values, qkv, j * APART + 4 * c), sum[c]);
   }
   [[unroll]] for (int c = 0; c < VECTORS; c++) sum[c] /= total;
 

@@ -10,7 +10,7 @@
 layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
 layout(binding = 1, rgba32f) uniform readonly imageBuffer dy;
 layout(binding = 2) uniform textureBuffer stats;
-layout(binding = 3) writeonly buffer DQKV { Span dqkv[]; };
+SPANS(3, dqkv)
 layout(push_constant) uniform Push {
   uint pairs;  // B H
   float scale;
@@ -40,14 +40,14 @@ void main() {
   [[unroll]] for (int i = 0; i < T; i++) {
     float s = 0.0, dp = 0.0;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      s += dot(k[c], VECTOR(queries, qkv, i * APART + 4 * c));
-      dp += dot(v[c], VECTOR(gradients, dy, i * H * D + 4 * c));
+      s = plus_dot(s, k[c], VECTOR(queries, qkv, i * APART + 4 * c));
+      dp = plus_dot(dp, v[c], VECTOR(gradients, dy, i * H * D + 4 * c));
     }
     float p = exp(s - NUMBER(numbers, stats, 2 * i));
     float ds = p * (dp - NUMBER(numbers, stats, 2 * i + 1));
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      dk[c] += ds * VECTOR(queries_again, qkv, i * APART + 4 * c);
-      dv[c] += p * VECTOR(gradients_again, dy, i * H * D + 4 * c);
+      dk[c] = fma(vec4(ds), VECTOR(queries_again, qkv, i * APART + 4 * c), dk[c]);
+      dv[c] = fma(vec4(p), VECTOR(gradients_again, dy, i * H * D + 4 * c), dv[c]);
     }
   }
   [[unroll]] for (int c = 0; c < VECTORS; c++) dk[c] *= scale;

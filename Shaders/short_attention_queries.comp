@@ -11,7 +11,7 @@ layout(binding = 0, rgba32f) uniform readonly imageBuffer qkv;
 layout(binding = 1, rgba32f) uniform readonly imageBuffer y;
 layout(binding = 2, rgba32f) uniform readonly imageBuffer dy;
 layout(binding = 3) uniform textureBuffer logsumexp;
-layout(binding = 4) writeonly buffer DQKV { Span dqkv[]; };
+SPANS(4, dqkv)
 layout(binding = 5) writeonly buffer Stats { vec2 stats[]; };
 layout(push_constant) uniform Push {
   uint pairs;  // B H
@@ -42,11 +42,11 @@ void main() {
   [[unroll]] for (int j = 0; j < T; j++) {
     float s = 0.0, dp = 0.0;
     [[unroll]] for (int c = 0; c < VECTORS; c++) {
-      s += dot(q[c], VECTOR(keys, qkv, j * APART + 4 * c));
-      dp += dot(g[c], VECTOR(values, qkv, j * APART + 4 * c));
+      s = plus_dot(s, q[c], VECTOR(keys, qkv, j * APART + 4 * c));
+      dp = plus_dot(dp, g[c], VECTOR(values, qkv, j * APART + 4 * c));
     }
     float ds = exp(s - norm) * (dp - delta);
-    [[unroll]] for (int c = 0; c < VECTORS; c++) dq[c] += ds * VECTOR(keys_again, qkv, j * APART + 4 * c);
+    [[unroll]] for (int c = 0; c < VECTORS; c++) dq[c] = fma(vec4(ds), VECTOR(keys_again, qkv, j * APART + 4 * c), dq[c]);
   }
   [[unroll]] for (int c = 0; c < VECTORS; c++) dq[c] *= scale;
 

@@ -17,9 +17,10 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 8) const int D = 64;  // a multiple of 8
 layout(constant_id = 9) const int STEP = 4;  // T or fewer
+layout(constant_id = 10) const int H = 1;
 
 const int VECTORS = D / 4;
-#define APART (3 * H * D)  // of tokens in qkv
+const int APART = 3 * H * D;  // of tokens in qkv
 #define TILE \
   int pair = int(gl_WorkGroupID.y); \
   int first_token = min(int(gl_WorkGroupID.x * LANES), max(T - int(LANES), 0)); \
@@ -27,27 +28,20 @@ const int VECTORS = D / 4;
   int first_y = (pair / H * T * H + pair % H) * D, first_qkv = (pair / H * T * 3 * H + pair % H) * D;
 
 // A driver may compute a turn of a loop that no lane takes: places stay inside.
-#define EACH_STEP(at, PASS) { \
+#define EACH_STEP(PASS) { \
   int next_ = 0; \
-  for (; next_ + STEP <= T; next_ += STEP) { \
-    int at = min(next_, T - STEP); \
-    PASS(at, STEP) \
-  } \
-  for (; next_ < T; next_++) { \
-    int at = min(next_, T - 1); \
-    PASS(at, 1) \
-  } \
+  for (; next_ + STEP <= T; next_ += STEP) PASS(min(next_, T - STEP), 0) \
+  if (next_ < T) PASS(T - STEP, next_ - (T - STEP)) \
 }
 
 #define EACH_NUMBER(i) [[unroll]] for (int i = 0; i < D; i++)
-#define EACH_TOKEN(t, n) [[unroll]] for (int t = 0; t < (n); t++)
+#define EACH_TOKEN(t) [[unroll]] for (int t = 0; t < STEP; t++)
 #define NUMBER(source, row, i) floats_at(source##_address, row).at[i]
 #define AGAIN(row) ((row) + zero)
 
 #define KEEP_ROW(buffer, start, apart, v) \
   if (BROADCASTS) { \
-    int to_ = (start) + token * (apart); \
-    EACH_NUMBER(i_) buffer##_floats[to_ + i_] = (v)[i_ / 4][i_ % 4]; \
+    SCATTER_ROW(buffer, uint((start) + token * (apart)), D, v) \
   } else { \
     uint to_ = uint((start) + first_token * (apart)) / 8, apart_ = uint(apart) / 8; \
     [[unroll]] for (uint c_ = 0; c_ < VECTORS; c_ += 2) \

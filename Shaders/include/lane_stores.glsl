@@ -47,6 +47,12 @@ uint linear_subgroup() {
   [[unroll]] for (uint lane_ = 0; lane_ < (lanes); lane_++) \
     buffer[place] = u64vec4(WORD_OF(held_.x, lane_), WORD_OF(held_.y, lane_), WORD_OF(held_.z, lane_), WORD_OF(held_.w, lane_)); \
 }
+/// Where BROADCASTS, the row of `length` numbers that each lane has in vectors of four, to elements of its own from `place` on, of a buffer
+/// declared by SPANS.
+#define SCATTER_ROW(buffer, place, length, v) { \
+  uint to_ = place; \
+  [[unroll]] for (uint i_ = 0; i_ < (length); i_++) buffer##_floats[to_ + i_] = (v)[i_ / 4][i_ % 4]; \
+}
 /// The same of lanes that hold half a span: of `lane_`, an even one, and the next.
 #define STORE_LANE_PAIRS(buffer, place, held) { \
   u64vec4 held_ = held; \

@@ -26,6 +26,9 @@ const int VECTORS = D / 4;
 const int APART = 3 * H * D;  // rows of qkv
 #define SHORT_PLACES int first_y = (pair / H * T * H + pair % H) * D, first_qkv = (pair / H * T * 3 * H + pair % H) * D;
 
+/// sum + a . b
+float plus_dot(float sum, vec4 a, vec4 b) { return fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, sum)))); }
+
 #ifdef WIDE
 #include "lane_loads.glsl"
 const int TILES = (T + int(LANES) - 1) / int(LANES);  // per (b, h)
@@ -54,12 +57,20 @@ vec4 own_vector(Floats from, int i, int apart) {
   settled_ |= bits_.x | bits_.y | bits_.z | bits_.w; \
 }
 #define KEEP_ROW(buffer, start, apart, v) { \
-  uint place_ = (uint((start) + first_token_ * (apart)) >> 3) + uint(identity[settled_ & uint(identity[0])]); \
-  [[unroll]] for (int c_ = 0; c_ < VECTORS; c_ += 2) \
-    STORE_FIRST_LANES(buffer, ROWS, place_ + lane_ * uint((apart) / 8) + c_ / 2, wide((v)[c_], (v)[c_ + 1])) \
+  uint settle_ = uint(identity[settled_ & uint(identity[0])]); \
+  if (BROADCASTS) { \
+    SCATTER_ROW(buffer, uint((start) + token * (apart)) + settle_, D, v) \
+  } else { \
+    uint place_ = (uint((start) + first_token_ * (apart)) >> 3) + settle_; \
+    [[unroll]] for (int c_ = 0; c_ < VECTORS; c_ += 2) \
+      STORE_FIRST_LANES(buffer, ROWS, place_ + lane_ * uint((apart) / 8) + c_ / 2, wide((v)[c_], (v)[c_ + 1])) \
+  } \
 }
 #define KEEP_NUMBER(buffer, start, value) \
-  [[unroll]] for (uint lane_ = 0; lane_ < ROWS; lane_++) buffer[uint((start) + first_token_) + lane_] = LANE_OF(value, lane_);
+  if (BROADCASTS) \
+    buffer[(start) + token] = value; \
+  else \
+    [[unroll]] for (uint lane_ = 0; lane_ < ROWS; lane_++) buffer[uint((start) + first_token_) + lane_] = LANE_OF(value, lane_);
 #else
 #include "linear.glsl"
 #define SHORT_TILE(pairs) \

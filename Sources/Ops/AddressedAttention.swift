@@ -23,7 +23,7 @@ struct AddressedAttention {
   static func joining(
     _ variants: [Variant], _ launch: KeyPath<Self, Launch>, qkv: Shape, heads: Int, _ traits: DeviceTraits
   ) -> [Variant] {
-    [4, 8].compactMap { step in
+    [8, 4].compactMap { step in
       Self(qkv: qkv, heads: heads, step: step, traits).map { Variant("addressed \(step)", $0[keyPath: launch]) }
     } + variants
   }
@@ -33,8 +33,8 @@ struct AddressedAttention {
     Launch([
       Dispatch(
         AddressedAttentionKernel.self,
-        constants: .init(local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), LANES: UInt32(lanes)),
-        push: .init(T: tokens, H: heads, scale: Float(layout.scale)),
+        constants: .init(local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), H: heads, LANES: UInt32(lanes)),
+        push: .init(T: tokens, scale: Float(layout.scale)),
         [.input(0).texels(.rgba32f), .output(0), .output(1)], groups: groups)
     ])
   }
@@ -46,16 +46,16 @@ struct AddressedAttention {
       [
         Dispatch(
           AddressedAttentionQueriesKernel.self,
-          constants: .init(local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), LANES: UInt32(lanes)),
-          push: .init(T: tokens, H: heads, zero: 0, scale: Float(layout.scale)),
+          constants: .init(local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), H: heads, LANES: UInt32(lanes)),
+          push: .init(T: tokens, zero: 0, scale: Float(layout.scale)),
           [
             .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f), .input(2).texels(.r32f),
             .output(0), .scratch(0),
           ], groups: groups),
         Dispatch(
           AddressedAttentionKeysKernel.self,
-          constants: .init(local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), LANES: UInt32(lanes)),
-          push: .init(T: tokens, H: heads, zero: 0, scale: Float(layout.scale)),
+          constants: .init(local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), H: heads, LANES: UInt32(lanes)),
+          push: .init(T: tokens, zero: 0, scale: Float(layout.scale)),
           [.input(0).texels(.rgba32f), .input(3).texels(.r32f), .scratch(0).texels(.r32f), .output(0)],
           groups: groups),
       ])
