@@ -1,26 +1,31 @@
 #version 450
 // y[e, n] = the sum of x[s, n] over the rows offsets[e] ..< offsets[e + 1]: the bias gradient of grouped_matmul.
-// A cluster takes four columns, its lanes every CLUSTER-th row. Groups: x columns / 4 / clusters per group, y experts.
 #extension GL_GOOGLE_include_directive : require
 layout(constant_id = 0) const uint CLUSTER = 8;
-layout(constant_id = 1) const bool ALIGNED = true;  // N is a multiple of 4
-#include "cluster.glsl"
-#include "fetch4.glsl"
-#include "store4.glsl"
-layout(local_size_x = 64) in;
-layout(binding = 0) uniform textureBuffer x;          // [S, N]
+layout(constant_id = 1) const uint C = 64;
+#include "columns.glsl"
+layout(local_size_x_id = 2) in;
+layout(binding = 0) uniform textureBuffer x;          // [S, C], R32 unless C % 4 = 0
 layout(binding = 1) uniform utextureBuffer offsets;   // [E + 1]
-layout(binding = 2) writeonly buffer Y { vec4 y[]; };  // [E, N]
-layout(push_constant) uniform Push { int N; };
+SPANS(2, y)  // [E, C]
+layout(push_constant) uniform Push {
+  uint rows;  // S
+  uint experts;
+  IDENTITY
+  ADDRESS(x) ADDRESS(offsets)
+};
+
+#ifdef WIDE
+#define OFFSET(e) uint(integer_at(offsets_address, int(e)))
+#else
+#define OFFSET(e) texelFetch(offsets, int(e)).x
+#endif
+
+vec4 value(uint r, uint c) { return COLUMNS(x, r, c); }
 
 void main() {
-  int n = int(4 * (gl_WorkGroupID.x * (gl_WorkGroupSize.x / CLUSTER) + cluster_index()));
-  int inside = min(n, (N - 1) / 4 * 4);
-  int expert = int(gl_WorkGroupID.y);
-  int end = int(texelFetch(offsets, expert + 1).x);
+  TILE(e, c, experts)
   vec4 sum = vec4(0.0);
-  for (int s = int(texelFetch(offsets, expert).x + cluster_lane()); s < end; s += int(CLUSTER))
-    sum += fetch4(x, ALIGNED, s * N, inside, N);
-  sum = cluster_sum(sum);
-  if (cluster_lane() == 0 && n < N) STORE4(y, expert * N, n, N, sum);
+  SUM_ROWS(sum, OFFSET(e), OFFSET(e + 1), value)
+  STORE_COLUMNS(y, e, c, sum)
 }

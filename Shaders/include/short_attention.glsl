@@ -40,10 +40,11 @@ const int ROWS = (T + TILES - 1) / TILES;
   uint settled_ = 0; \
   SHORT_PLACES
 vec4 vector(Floats from, int i) { return vec4(from.at[i], from.at[i + 1], from.at[i + 2], from.at[i + 3]); }
+// Lanes past the last of the tile have its token, too, and store the same.
 vec4 own_vector(Floats from, int i, int apart) {
   vec4 own = vec4(0.0);
   [[unroll]] for (int lane = 0; lane < ROWS; lane++)
-    own = mix(own, vector(from, i + lane * apart), bvec4(gl_SubgroupInvocationID == lane));
+    own = mix(own, vector(from, i + lane * apart), bvec4(min(int(gl_SubgroupInvocationID), ROWS - 1) == lane));
   return own;
 }
 #define FROM(name, source, start) Floats name = floats_at(source##_address, start);

@@ -46,7 +46,8 @@ struct AddressedAttention {
       [
         Dispatch(
           AddressedAttentionQueriesKernel.self,
-          constants: .init(local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), H: heads, LANES: UInt32(lanes)),
+          constants: .init(
+            local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), H: heads, LANES: UInt32(lanes)),
           push: .init(T: tokens, zero: 0, scale: Float(layout.scale)),
           [
             .input(0).texels(.rgba32f), .input(1).texels(.rgba32f), .input(3).texels(.rgba32f), .input(2).texels(.r32f),
@@ -54,7 +55,8 @@ struct AddressedAttention {
           ], groups: groups),
         Dispatch(
           AddressedAttentionKeysKernel.self,
-          constants: .init(local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), H: heads, LANES: UInt32(lanes)),
+          constants: .init(
+            local_size_x: UInt32(lanes), D: dimension, STEP: Int32(step), H: heads, LANES: UInt32(lanes)),
           push: .init(T: tokens, zero: 0, scale: Float(layout.scale)),
           [.input(0).texels(.rgba32f), .input(3).texels(.r32f), .scratch(0).texels(.r32f), .output(0)],
           groups: groups),

@@ -26,7 +26,8 @@ package struct ColumnSum: Op {
     return [HostTensor([columns], (0..<columns).map { c in (0..<x.shape.rows).reduce(0) { $0 + x[$1 * columns + c] } })]
   }
 
-  package static let cases = [[1, 1], [3, 7], [2, 85, 64], [129, 10], [700, 129], [4100, 4]].map { (extents: [Int]) in
+  package static let cases = [[1, 1], [3, 7], [2, 85, 64], [129, 10], [700, 129], [4100, 4], [1300, 200]].map {
+    (extents: [Int]) in
     OpCase("\(Shape(extents))", ColumnSum(), [.init(Shape(extents))])
   }
 }
@@ -43,39 +44,78 @@ struct RowChunks {
   let rows: Int
   /// Rows per chunk.
   let extent: Int
-  let cluster: Int
+  let tiles: ColumnTiles
 
-  init(rows: Int, columns: Int, traits: DeviceTraits) {
-    // On a CPU driver a lane takes whole columns, since what it reads then lies side by side, and a second dispatch costs
-    // as much as summing thousands of vectors. A GPU needs thousands of lanes.
-    let cluster = traits.isSoftware ? 1 : traits.cluster
-    let lanes = (columns + 3) / 4 * cluster
-    let count = traits.isSoftware ? (rows * columns < 1 << 15 ? 1 : 256 / lanes) : 32_768 / lanes
-    let chunks = max(1, min(count, rows / (16 * cluster)))
-    self.init(rows: rows, columns: columns, extent: (rows + chunks - 1) / chunks, cluster: cluster)
+  /// - Parameter within: how many columns in a row a tile of the wide form has to stay within.
+  init(rows: Int, columns: Int, within: Int? = nil, traits: DeviceTraits) {
+    // On a CPU driver a lane takes whole columns, since what it reads then lies side by side.
+    let tiles = ColumnTiles(
+      columns: columns, within: within ?? columns, cluster: traits.isSoftware ? 1 : traits.cluster, traits)
+    let chunks = max(1, min(tiles.chunks(rows: rows, traits), rows / (16 * tiles.cluster)))
+    self.init(rows: rows, columns: columns, extent: (rows + chunks - 1) / chunks, tiles: tiles)
   }
 
-  private init(rows: Int, columns: Int, extent: Int, cluster: Int) {
+  private init(rows: Int, columns: Int, extent: Int, tiles: ColumnTiles) {
     self.rows = rows
     self.columns = columns
     self.extent = extent
-    self.cluster = cluster
+    self.tiles = tiles
   }
 
   var count: Int { (rows + extent - 1) / extent }
 
   /// The partial sums, and the one chunk that they are for the second dispatch.
   var partial: TensorType { TensorType([count, columns]) }
-  var ofPartial: RowChunks { RowChunks(rows: count, columns: columns, extent: count, cluster: cluster) }
+  var ofPartial: RowChunks { RowChunks(rows: count, columns: columns, extent: count, tiles: tiles) }
 
-  /// A cluster per four columns of each chunk.
-  var groups: GroupCount { .linear((columns + 3) / 4 * count * cluster, perGroup: 64) }
+  var groups: GroupCount { tiles.groups(rows: count) }
 
   /// y[chunk, c] = the sum of x[r, c] over the chunk's rows.
   func sum(_ x: Operand, to y: Operand) -> Dispatch {
     Dispatch(
-      ColumnSumKernel.self, constants: .init(CLUSTER: UInt32(cluster), C: UInt32(columns)),
-      push: .init(rows: UInt32(rows), chunk: UInt32(extent)), [x.texels(rowsOf: columns), y], groups: groups)
+      ColumnSumKernel.self,
+      constants: .init(CLUSTER: tiles.clusterConstant, C: UInt32(columns), local_size_x: tiles.groupSize),
+      push: .init(rows: UInt32(rows), chunk: UInt32(extent), chunks: UInt32(count)), [x.texels(rowsOf: columns), y],
+      groups: groups, lanes: tiles.lanes)
+  }
+}
+
+/// How kernels that sum down columns cut these (`include/columns.glsl`).
+struct ColumnTiles {
+  private let columns: Int
+  let cluster: Int
+  /// Set for the wide form, see `Dispatch`.
+  let lanes: Int?
+
+  /// - Parameters:
+  ///   - within: how many columns in a row a tile of the wide form has to stay within.
+  ///   - cluster: of the narrow form.
+  init(columns: Int, within: Int, cluster: Int, _ traits: DeviceTraits) {
+    self.columns = columns
+    let width = min(columns, 4 * traits.subgroupSize)
+    let isWide = traits.loadsOnceInLoops && traits.storesWide && traits.discardsOutside && columns % 8 == 0
+    lanes = isWide && (within == columns || within % width == 0) ? traits.subgroupSize : nil
+    self.cluster = cluster
+  }
+
+  private var perRow: Int {
+    let width = lanes.map { 4 * $0 } ?? 4
+    return (columns + width - 1) / width
+  }
+
+  /// On a CPU driver a second dispatch costs as much as summing thousands of vectors; a GPU needs thousands of lanes.
+  fileprivate func chunks(rows: Int, _ traits: DeviceTraits) -> Int {
+    if lanes != nil { return rows * columns < 1 << 17 ? 1 : 8 / perRow }
+    if traits.isSoftware { return rows * columns < 1 << 15 ? 1 : 256 / (perRow * cluster) }
+    return 32_768 / (perRow * cluster)
+  }
+
+  var clusterConstant: UInt32 { UInt32(cluster) }
+  var groupSize: UInt32 { UInt32(lanes ?? 64) }
+
+  /// For so many rows of sums.
+  func groups(rows: Int) -> GroupCount {
+    lanes == nil ? .linear(perRow * rows * cluster, perGroup: 64) : .linear(perRow * rows, perGroup: 1)
   }
 }
 

@@ -14,13 +14,16 @@ package struct GroupedColumnSum: Op {
   }
 
   package func launch(_ site: LaunchSite) -> Launch {
-    let columns = site.inputs[0].shape.last
-    let clusters = 64 / site.traits.cluster
+    let (rows, columns) = (site.inputs[0].shape.rows, site.inputs[0].shape.last)
+    let experts = site.inputs[1].count - 1
+    let tiles = ColumnTiles(columns: columns, within: columns, cluster: site.traits.cluster, site.traits)
     return Launch([
       Dispatch(
-        GroupedColumnSumKernel.self, constants: .init(CLUSTER: UInt32(site.traits.cluster), ALIGNED: columns % 4 == 0),
-        push: .init(N: Int32(columns)), [.input(0).texels(rowsOf: columns), .input(1).texels(.r32ui), .output(0)],
-        groups: GroupCount(((columns + 3) / 4 + clusters - 1) / clusters, site.inputs[1].count - 1))
+        GroupedColumnSumKernel.self,
+        constants: .init(CLUSTER: tiles.clusterConstant, C: UInt32(columns), local_size_x: tiles.groupSize),
+        push: .init(rows: UInt32(rows), experts: UInt32(experts)),
+        [.input(0).texels(rowsOf: columns), .input(1).texels(.r32ui), .output(0)], groups: tiles.groups(rows: experts),
+        lanes: tiles.lanes)
     ])
   }
 
@@ -40,7 +43,8 @@ package struct GroupedColumnSum: Op {
     return [sums]
   }
 
-  package static let cases = [(1, 1, 1), (7, 3, 5), (129, 4, 64), (300, 3, 10)].map { rows, experts, columns in
+  package static let cases = [(1, 1, 1), (7, 3, 5), (129, 4, 64), (300, 3, 10), (300, 5, 200)].map {
+    rows, experts, columns in
     OpCase(
       "\(rows)x\(columns), \(experts)", GroupedColumnSum(),
       [.init([rows, columns]), .offsets(rows: rows, experts: experts)], checksGradient: false)

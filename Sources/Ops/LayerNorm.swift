@@ -158,17 +158,19 @@ package struct LayerNormParameterGradients: Op {
   package func launch(_ site: LaunchSite) -> Launch {
     // One row for all rows of weight and bias side by side.
     let chunks = RowChunks(
-      rows: site.inputs[0].shape.rows / shape.rows, columns: shape.count, traits: site.traits)
+      rows: site.inputs[0].shape.rows / shape.rows, columns: shape.count, within: shape.last, traits: site.traits)
     let whole = chunks.count == 1
     let partial = Dispatch(
       LayerNormParameterGradientsKernel.self,
-      constants: .init(CLUSTER: UInt32(chunks.cluster), C: UInt32(chunks.columns), ROW: UInt32(shape.last)),
-      push: .init(rows: UInt32(chunks.rows), chunk: UInt32(chunks.extent)),
+      constants: .init(
+        CLUSTER: chunks.tiles.clusterConstant, C: UInt32(chunks.columns), local_size_x: chunks.tiles.groupSize,
+        ROW: UInt32(shape.last)),
+      push: .init(rows: UInt32(chunks.rows), chunk: UInt32(chunks.extent), chunks: UInt32(chunks.count)),
       [
         .input(0).texels(rowsOf: chunks.columns), .input(1).texels(.r32f), .input(2).texels(.r32f),
         .input(3).texels(rowsOf: chunks.columns), whole ? .output(0) : .scratch(0), whole ? .output(1) : .scratch(1),
       ],
-      groups: chunks.groups)
+      groups: chunks.groups, lanes: chunks.tiles.lanes)
     if whole { return Launch([partial]) }
     return Launch(
       scratch: [chunks.partial, chunks.partial],
@@ -190,7 +192,9 @@ package struct LayerNormParameterGradients: Op {
   package static let cases =
     [[1, 2], [3, 7], [2, 85, 64], [129, 10], [700, 129], [4100, 4]].map { (extents: [Int]) in
       opCase(Shape(extents), [extents.last ?? 1])
-    } + LayerNorm.inTurn.map { opCase($0, $1) } + [opCase([700, 2, 66], [2, 66])]
+    } + LayerNorm.inTurn.map { opCase($0, $1) } + [
+      opCase([700, 2, 66], [2, 66]), opCase([1300, 200], [200]), opCase([40, 5, 64], [5, 64]),
+    ]
 
   private static func opCase(_ x: Shape, _ weight: Shape) -> OpCase {
     let rows: Shape = [x.rows]

@@ -89,12 +89,14 @@ package struct ColumnProducts: Op {
     let chunks = RowChunks(rows: site.inputs[0].count / shape.count, columns: shape.count, traits: site.traits)
     let whole = chunks.count == 1
     let partial = Dispatch(
-      ColumnProductsKernel.self, constants: .init(CLUSTER: UInt32(chunks.cluster), C: UInt32(chunks.columns)),
-      push: .init(rows: UInt32(chunks.rows), chunk: UInt32(chunks.extent)),
+      ColumnProductsKernel.self,
+      constants: .init(
+        CLUSTER: chunks.tiles.clusterConstant, C: UInt32(chunks.columns), local_size_x: chunks.tiles.groupSize),
+      push: .init(rows: UInt32(chunks.rows), chunk: UInt32(chunks.extent), chunks: UInt32(chunks.count)),
       [
         .input(0).texels(rowsOf: chunks.columns), .input(1).texels(rowsOf: chunks.columns),
         whole ? .output(0) : .scratch(0),
-      ], groups: chunks.groups)
+      ], groups: chunks.groups, lanes: chunks.tiles.lanes)
     if whole { return Launch([partial]) }
     return Launch(scratch: [chunks.partial], [partial, chunks.ofPartial.sum(.scratch(0), to: .output(0))])
   }
@@ -107,6 +109,7 @@ package struct ColumnProducts: Op {
 
   package static let cases: [OpCase] = [
     ([1, 1], [1]), ([3, 7], [7]), ([2, 5, 64], [5, 64]), ([129, 10], [10]), ([700, 129], [129]), ([4100, 4], [4]),
+    ([1300, 200], [200]),
   ].map { (x: Shape, shape: Shape) in
     OpCase("\(x) to \(shape)", ColumnProducts(shape: shape), [.init(x), .init(x)], checksGradient: false)
   }

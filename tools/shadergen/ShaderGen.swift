@@ -3,7 +3,7 @@ import ShaderCompiler
 
 /// `shadergen LIST.swift (SHADER.comp KERNEL.swift)...`: compiles each shader and writes its kernel as Swift source,
 /// then the list of all kernels. Includes come from the folder `include` beside the shader; one that includes span.glsl,
-/// elementwise.glsl or row.glsl is compiled a second time, into its wide form.
+/// elementwise.glsl, row.glsl or columns.glsl is compiled a second time, into its wide form.
 @main
 struct ShaderGen {
   static func main() {
@@ -31,7 +31,9 @@ struct ShaderGen {
             inPackage(shader.lastPathComponent), includes: [inPackage("include")], define: define)
         }
         let module = try compile()
-        let hasWideForm = ["span", "elementwise", "row"].contains { module.text.contains("#include \"\($0).glsl\"") }
+        let hasWideForm = ["span", "elementwise", "row", "columns"].contains {
+          module.text.contains("#include \"\($0).glsl\"")
+        }
         let wide = hasWideForm ? try compile(define: "WIDE") : nil
         try write(try swiftSource(type: type, module: module, wide: wide), to: output)
       } catch {
