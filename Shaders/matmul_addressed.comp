@@ -1,7 +1,7 @@
 #version 450
 // C[z] = op(A) B, then the epilogue (include/epilogue.glsl) without an activation; z counts chunks of `extent` products, each summed into
 // its own C [M, N], of one matrix after another.
-//   A [M, K], ACROSS: [K, M] or panels of it; B [K, N] or panels of it; M is ROWS or more, K is DEPTH or more, N is WIDTH or more and a multiple of 8
+//   A [M, K], ACROSS: [K, M] or panels of it; B [K, N] or panels of it; M is ROWS or more, K is DEPTH or more, N is WIDTH or more
 // The last tiles move back, so that some of C is computed and stored twice, as the same.
 // Groups: one subgroup each; x row tiles, y column tiles, z chunks of matrices.
 #extension GL_GOOGLE_include_directive : require

@@ -12,7 +12,7 @@
 #include "lane_loads.glsl"
 
 layout(constant_id = 10) const int ROWS = 6;
-layout(constant_id = 11) const int WIDTH = 16;  // a multiple of 8, 4 LANES at the most
+layout(constant_id = 11) const int WIDTH = 16;  // 4 LANES at the most, and, as rows of C, a multiple of 8 but where BROADCASTS
 layout(constant_id = 12) const int DEPTH = 8;  // products of a turn
 layout(constant_id = 13) const int A_PANEL = 0;  // columns of a panel of A; 0 where it is read as it lies
 layout(constant_id = 14) const bool B_PANELS = false;  // of WIDTH columns
@@ -46,11 +46,11 @@ int in_b_panels(int tile, int depth) { return tile * depth * WIDTH; }
   vec4 bias_ = HAS_BIAS ? held4(bias_address, uint((bias_start) + (column)), WIDTH) : vec4(0.0); \
   [[unroll]] for (int r_ = 0; r_ < ROWS; r_++) { \
     int row_start_ = (start) + r_ * (columns); \
-    uint place_ = r_ < (rows) ? uint(row_start_) >> 3 : NOWHERE; \
+    uint first_ = r_ < (rows) ? uint(row_start_) : 8 * NOWHERE; \
     sums[r_][0] += bias_; \
-    if (STORES_PRE) STORE_HELD(pre, place_, WIDTH / 8, sums[r_]) \
+    if (STORES_PRE) STORE_ELEMENTS(pre, first_, WIDTH, sums[r_]) \
     if (HAS_RESIDUAL) \
       sums[r_][0] += held4(residual_address, uint(r_ < (rows) ? row_start_ : (start)), WIDTH); \
-    STORE_HELD(c, place_, WIDTH / 8, sums[r_]) \
+    STORE_ELEMENTS(c, first_, WIDTH, sums[r_]) \
   } \
 }

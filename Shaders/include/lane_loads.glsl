@@ -44,7 +44,13 @@ vec4 held4(uvec2 address, uint first) { return held4(address, first, 4 * LANES);
     SCATTER_HELD(buffer, 8 * (place), 8 * (spans), held) \
   } else \
     [[unroll]] for (uint span_ = 0; span_ < (spans); span_++) buffer[(place) + span_] = HELD_SPAN(held, span_);
-/// The first `count` elements, a constant, from element `first` on, where BROADCASTS.
+/// Its first `count` elements, a constant, from element `first` on: multiples of 8, but where BROADCASTS.
+#define STORE_ELEMENTS(buffer, first, count, held) \
+  if (BROADCASTS) { \
+    SCATTER_HELD(buffer, first, count, held) \
+  } else \
+    STORE_HELD(buffer, (first) >> 3, (count) / 8, held)
+/// The same where BROADCASTS.
 #define SCATTER_HELD(buffer, first, count, held) \
   uint to_ = (first) + gl_SubgroupInvocationID, end_ = (first) + (count); \
   [[unroll]] for (uint vector_ = 0; vector_ * LANES < (count); vector_++, to_ += LANES) \

@@ -25,8 +25,8 @@ struct AddressedTile {
     lanes = traits.subgroupSize
     self.columns = min(shape.vectors * lanes, columns)
     self.depth = lanes > 8 && depth >= 16 ? 16 : 8
-    guard traits.loadsOnceInLoops, traits.discardsOutside, columns % 8 == 0, self.columns % 8 == 0,
-      rows >= shape.rows, depth >= self.depth
+    guard traits.loadsOnceInLoops, traits.discardsOutside, rows >= shape.rows, depth >= self.depth,
+      traits.broadcastsLanes || (columns % 8 == 0 && self.columns % 8 == 0)
     else { return nil }
   }
 
@@ -101,7 +101,7 @@ struct AddressedTile {
       return place.texels(.r32f)
     }
     if packs || transposing == .right {
-      guard k >= lanes || transposing != .right else { return nil }
+      guard columns % 8 == 0, k >= lanes || transposing != .right else { return nil }
       operands.right = pack(1, columns: n, width: columns, step: columns)
       operands.rightInPanels = true
     }
