@@ -25,3 +25,7 @@ static const VkStructureType GRAFT_COOPERATIVE_MATRIX_PROPERTIES = (VkStructureT
 static const uint32_t GRAFT_COMPONENT_FLOAT16 = 0;
 static const uint32_t GRAFT_COMPONENT_FLOAT32 = 1;
 static const uint32_t GRAFT_SCOPE_SUBGROUP = 3;
+
+// Of sched.h, which shows them to GNU's programs only: a bit for each processor, the lowest in the first byte.
+int sched_getaffinity(int thread, size_t bytes, void *processors);
+int sched_setaffinity(int thread, size_t bytes, const void *processors);

@@ -86,6 +86,7 @@ final class LogicalDevice: Sendable {
     info.ppEnabledExtensionNames = scratch.strings(plan.extensions)
     let (physical, log) = (physical, instance.log)
     let device = try GPU.create("vkCreateDevice", messages: log) { vkCreateDevice(physical.raw, &info, nil, &$0) }
+    if plan.traits.isSoftware { DriverThreads.spread() }
 
     var rawQueue: VkQueue?
     vkGetDeviceQueue(device.raw, UInt32(plan.queueFamily), 0, &rawQueue)

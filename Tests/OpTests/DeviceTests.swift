@@ -358,6 +358,28 @@ import Testing
   }
 
   /// Without this the other tests' `messages == []` could hold because nobody looks.
+  @Test(
+    .enabled(
+      if: computesWithThreads, "Mesa's software driver alone has threads to place, on Linux and two processors or more")
+  )
+  func theDriversThreadsHaveAProcessorEach() throws {
+    try withDevice { _ in
+      let processors = ProcessInfo.processInfo.activeProcessorCount
+      let statuses = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").compactMap { thread in
+        // A thread may end in between.
+        try? String(contentsOfFile: "/proc/self/task/\(thread)/status", encoding: .utf8)
+      }
+      let alone = (0..<processors).filter { processor in
+        statuses.contains { $0.contains("Cpus_allowed_list:\t\(processor)\n") }
+      }
+      #expect(alone.count == processors)
+    }
+  }
+
+  static let computesWithThreads =
+    FileManager.default.fileExists(atPath: "/proc/self/task") && ProcessInfo.processInfo.activeProcessorCount > 1
+    && (try? TestDevice.shared.get())?.plan.snapshot.name.contains("llvmpipe") == true
+
   @Test(.enabled(if: TestDevice.validates)) func validationReports() throws {
     let heard = Failures()
     let instance = try Instance(validation: true) { heard.append($0) }
