@@ -3,10 +3,11 @@
 //
 // TILE declares `pair` = b H + h, `token`, the lane's own, and `first_y` and `first_qkv`, the elements y[b, 0, h, 0] and q[b, 0, h, 0].
 // The last tile moves back to the end; of fewer tokens than lanes some are computed twice, as the same.
-// EACH_STEP(at, PASS) runs PASS(at, n) for the tokens at ..< at + n, until all had their turn; the includer has T, H and scale in its push
-// constants, and in it
-//   EACH_NUMBER(i), EACH_TOKEN(t, n)   are loops over a row and a step,
-//   NUMBER(source, row, i)             is element i of the row that starts at element `row` of `source`,
+// EACH_STEP(PASS) runs PASS(at, past) for STEP tokens from `at` on, of which the first `past` have had their turn and count for nothing. The
+// includer has T and scale in its push constants, and in it
+//   EACH_NUMBER(i), EACH_TOKEN(t)      are loops over a row and a step,
+//   NUMBER(source, row, i)             is element i of what starts at element `row` of `source`; what differs from token to token belongs
+//                                      into i, a constant, since a processor has few registers for addresses,
 //   AGAIN(row)                         is the same row for a second use (with push constant zero): a compiler that sees that it is the same
 //                                      would load once for both, and keep all that it has loaded on the stack.
 // KEEP_ROW(buffer, start, apart, v) stores `v` as the row of `token`, where token 0 has its own at element `start` and the next ones'

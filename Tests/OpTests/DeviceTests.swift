@@ -357,7 +357,6 @@ import Testing
     #expect(instance.messages == [])
   }
 
-  /// Without this the other tests' `messages == []` could hold because nobody looks.
   @Test(
     .enabled(
       if: computesWithThreads, "Mesa's software driver alone has threads to place, on Linux and two processors or more")
@@ -380,6 +379,7 @@ import Testing
     FileManager.default.fileExists(atPath: "/proc/self/task") && ProcessInfo.processInfo.activeProcessorCount > 1
     && (try? TestDevice.shared.get())?.plan.snapshot.name.contains("llvmpipe") == true
 
+  /// Without this the other tests' `messages == []` could hold because nobody looks.
   @Test(.enabled(if: TestDevice.validates)) func validationReports() throws {
     let heard = Failures()
     let instance = try Instance(validation: true) { heard.append($0) }
