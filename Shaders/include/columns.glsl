@@ -20,11 +20,11 @@ const uint WIDTH = C < 4 * LANES ? C : 4 * LANES;
   uint tiles_ = (C + WIDTH - 1) / WIDTH; \
   uint tile_ = min(gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x, tiles_ * (chunks) - 1); \
   uint k = tile_ / tiles_, c = min(tile_ % tiles_ * WIDTH, C - WIDTH);
-// A driver may compute a turn of a loop that no lane takes: places stay inside.
-#define ROW(r, i) min((r) + (i), rows - 1)
-#define FIRST_ROW 0
-#define END_ROW(end) (end)
-#define APART 1
+// A driver may compute a turn of a loop that no lane takes: places stay inside. One row a turn: each is up to 64 loads to its compiler.
+#define SUM_ROWS(sum, first, end, value) { \
+  uint end_ = end; \
+  for (uint r_ = first; r_ < end_; r_++) sum += value(min(r_, rows - 1), c); \
+}
 #define COLUMNS(x, r, c) held4(x##_address, (r) * C + (c), WIDTH)
 #define STORE_COLUMNS(buffer, k, c, sum) { \
   vec4 sum_[1] = vec4[1](sum); \
@@ -38,20 +38,15 @@ const uint WIDTH = C < 4 * LANES ? C : 4 * LANES;
   bool stores_ = linear_cluster() < tiles_ * (chunks); \
   uint tile_ = min(linear_cluster(), tiles_ * (chunks) - 1); \
   uint k = tile_ / tiles_, c = 4 * (tile_ % tiles_);
-#define ROW(r, i) ((r) + (i))
-#define FIRST_ROW cluster_lane()
-#define END_ROW(end) (stores_ ? (end) : 0)
-#define APART CLUSTER
+#define SUM_ROWS(sum, first, end, value) { \
+  uint r_ = (first) + cluster_lane(), end_ = stores_ ? (end) : 0; \
+  for (; r_ + 3 * CLUSTER < end_; r_ += 4 * CLUSTER) \
+    sum += (value(r_, c) + value(r_ + CLUSTER, c)) + (value(r_ + 2 * CLUSTER, c) + value(r_ + 3 * CLUSTER, c)); \
+  for (; r_ < end_; r_ += CLUSTER) sum += value(r_, c); \
+}
 #define COLUMNS(x, r, c) fetch4(x, C % 4 == 0, int((r) * C), int(c), int(C))
 #define STORE_COLUMNS(buffer, k, c, sum) { \
   vec4 sum_ = cluster_sum(sum); \
   if (stores_ && cluster_lane() == 0) STORE4(buffer, (k) * C, c, C, sum_) \
 }
 #endif
-
-#define SUM_ROWS(sum, first, end, value) { \
-  uint r_ = (first) + FIRST_ROW, end_ = END_ROW(end); \
-  for (; r_ + 3 * APART < end_; r_ += 4 * APART) \
-    sum += (value(ROW(r_, 0), c) + value(ROW(r_, APART), c)) + (value(ROW(r_, 2 * APART), c) + value(ROW(r_, 3 * APART), c)); \
-  for (; r_ < end_; r_ += APART) sum += value(ROW(r_, 0), c); \
-}
