@@ -48,7 +48,7 @@ void main() {
     vec4 row = held4(tokens, j * C, WIDTH);
     [[unroll]] for (uint c = 0; c < PER_LANE; c++) sum[0][c] += OF_TOKEN(weight, j) * row[c];
   }
-  STORE_HELD(z, (pair * C + column) >> 3, WIDTH / 8, sum)
+  STORE_ELEMENTS(z, pair * C + column, WIDTH, sum)
 }
 #else
 void main() {

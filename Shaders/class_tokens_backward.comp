@@ -47,7 +47,7 @@ void main() {
     vec4 to_value = held4(to_values, h * C, WIDTH), to_score = held4(to_scores, h * C, WIDTH);
     [[unroll]] for (uint l = 0; l < TOKENS; l++) sum[l][0] += of_lane(p, l) * to_value + of_lane(ds, l) * to_score;
   }
-  [[unroll]] for (uint l = 0; l < TOKENS; l++) STORE_HELD(dx, ((b * T + token + l) * C + column) >> 3, WIDTH / 8, sum[l])
+  [[unroll]] for (uint l = 0; l < TOKENS; l++) STORE_ELEMENTS(dx, (b * T + token + l) * C + column, WIDTH, sum[l])
 }
 #else
 void main() {

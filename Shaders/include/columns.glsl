@@ -8,9 +8,6 @@
 //   STORE_COLUMNS(buffer, k, c, sum)  stores their sums, over all lanes of the cluster, as row k of a buffer declared by SPANS.
 //
 // Include after the constants C and CLUSTER; `rows`, how many there are, is a push constant, and not zero.
-#extension GL_EXT_control_flow_attributes : require
-#include "cluster.glsl"
-#include "linear.glsl"
 #include "span.glsl"
 
 #ifdef WIDE
@@ -28,9 +25,10 @@ const uint WIDTH = C < 4 * LANES ? C : 4 * LANES;
 #define COLUMNS(x, r, c) held4(x##_address, (r) * C + (c), WIDTH)
 #define STORE_COLUMNS(buffer, k, c, sum) { \
   vec4 sum_[1] = vec4[1](sum); \
-  STORE_HELD(buffer, ((k) * C + (c)) >> 3, WIDTH / 8, sum_) \
+  STORE_ELEMENTS(buffer, (k) * C + (c), WIDTH, sum_) \
 }
 #else
+#include "cluster.glsl"
 #include "fetch4.glsl"
 #include "store4.glsl"
 #define TILE(k, c, chunks) \
