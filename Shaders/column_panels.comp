@@ -1,8 +1,9 @@
 #version 450
 // Columns of X in panels, each of WIDTH columns and its rows one behind another, so that who reads some columns of all rows reads on:
 //   Y [z][panel][K][WIDTH], Y(z, p, k, j) = X(z, row(k), start(p) + j) with X [z][*, N], or TURNED [z][N, K]
-//   start(p) = p STEP, but N - WIDTH at the most; row(k) = gather[k] / divisor where GATHERED, else k
-//   WIDTH is a multiple of 8, N is WIDTH or more, K is DEPTH or more and TURNED LANES or more
+//   start(p) = p STEP, but N - WIDTH at the most, TURNED N - STEP; row(k) = gather[k] / divisor where GATHERED, else k
+//   WIDTH is a multiple of 8, N is WIDTH or more, K is DEPTH or more and TURNED LANES or more. TURNED, N is STEP or more, and columns
+//   from N on are the last one again.
 // The last parts of K move back. Groups: one subgroup each; x panels, y parts of K, DEPTH each or TURNED LANES; z matrices.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
@@ -25,14 +26,14 @@ layout(push_constant) uniform Push {
 };
 
 void main() {
-  int column = min(int(gl_WorkGroupID.x * STEP), N - int(WIDTH)), matrix = int(gl_WorkGroupID.z);
+  int column = min(int(gl_WorkGroupID.x * STEP), N - int(TURNED ? STEP : WIDTH)), matrix = int(gl_WorkGroupID.z);
   uint panel = (gl_WorkGroupID.z * gl_NumWorkGroups.x + gl_WorkGroupID.x) * uint(K);
   if (TURNED) {
     int k = min(int(gl_WorkGroupID.y * LANES), K - int(LANES));
     [[unroll]] for (int i = 0; i < WIDTH; i += 8) {
       float own[8];
       [[unroll]] for (int j = 0; j < 8; j++)
-        own[j] = held4(floats_at(x_address, (matrix * N + column + i + j) * K + k), LANES).x;
+        own[j] = held4(floats_at(x_address, (matrix * N + min(column + i + j, N - 1)) * K + k), LANES).x;
       STORE_LANES(
           y, (panel + uint(k) + lane_) * (WIDTH / 8) + uint(i / 8),
           wide(vec4(own[0], own[1], own[2], own[3]), vec4(own[4], own[5], own[6], own[7])))

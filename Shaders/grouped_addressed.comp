@@ -42,7 +42,7 @@ void main() {
     int s = min(tile.m0 + r, last);
     a_rows[r] = (GATHERED ? integer_at(gather_address, s) / divisor : s) * K;
   }
-  int b_start = tile.expert * K * N + column, b_length = B_PANELS ? WIDTH : N;
+  int b_start = tile.expert * K * N + column, b_length = B_PANELS ? B_WIDTH : N;
   if (B_PANELS) b_start = in_b_panels(tile.expert * int(gl_NumWorkGroups.y) + int(gl_WorkGroupID.y), K);
   int end = tile.m0 < tile.m_end ? K : 0, k = 0;
   CLEAR_SUMS

@@ -40,7 +40,7 @@ void main() {
   int expert = int(gl_WorkGroupID.y), row_tile = int(gl_WorkGroupID.x), column_tile = int(gl_WorkGroupID.z);
   int row = min(row_tile * ROWS, M - ROWS), column = min(column_tile * WIDTH, N - WIDTH);
   int a_start = A_PANEL > 0 ? in_a_panels(row_tile, row, M, S) : row, a_length = A_PANEL > 0 ? A_PANEL : M;
-  int b_start = B_PANELS ? in_b_panels(column_tile, S) : column, b_length = B_PANELS ? WIDTH : N;
+  int b_start = B_PANELS ? in_b_panels(column_tile, S) : column, b_length = B_PANELS ? B_WIDTH : N;
   int s = integer_at(offsets_address, expert), end = integer_at(offsets_address, expert + 1);
   CLEAR_SUMS
   for (; s + DEPTH <= end; s += DEPTH) {

@@ -37,7 +37,7 @@ void main() {
   int a_start = matrix * M * K + row * (ACROSS ? 1 : K), b_start = matrix * K * N + column;
   if (A_PANEL > 0) a_start = matrix * int(gl_NumWorkGroups.x) * K * A_PANEL + in_a_panels(int(gl_WorkGroupID.x), row, M, K);
   if (B_PANELS) b_start = in_b_panels(matrix * int(gl_NumWorkGroups.y) + int(gl_WorkGroupID.y), K);
-  int a_length = A_PANEL > 0 ? A_PANEL : M, b_length = B_PANELS ? WIDTH : N;
+  int a_length = A_PANEL > 0 ? A_PANEL : M, b_length = B_PANELS ? B_WIDTH : N;
   int end = min(first + extent, K), k = first;
   CLEAR_SUMS
   // A driver may compute a turn of a loop that no lane takes: places stay inside.

@@ -15,10 +15,11 @@ layout(constant_id = 10) const int ROWS = 6;
 layout(constant_id = 11) const int WIDTH = 16;  // 4 LANES at the most, and, as rows of C, a multiple of 8 but where BROADCASTS
 layout(constant_id = 12) const int DEPTH = 8;  // products of a turn
 layout(constant_id = 13) const int A_PANEL = 0;  // columns of a panel of A; 0 where it is read as it lies
-layout(constant_id = 14) const bool B_PANELS = false;  // of WIDTH columns
+layout(constant_id = 14) const bool B_PANELS = false;
 layout(constant_id = 21) const bool HAS_BIAS = false;
 layout(constant_id = 22) const bool STORES_PRE = false;
 layout(constant_id = 24) const bool HAS_RESIDUAL = false;
+const int B_WIDTH = (WIDTH + 7) / 8 * 8;  // of a panel of B
 const int VECTORS = (WIDTH + int(LANES) - 1) / int(LANES);
 
 vec4 sums[ROWS][1];
@@ -27,7 +28,7 @@ vec4 sums[ROWS][1];
 int in_a_panels(int tile, int column, int columns, int depth) {
   return tile * depth * A_PANEL + column - min(tile * ROWS, columns - A_PANEL);
 }
-int in_b_panels(int tile, int depth) { return tile * depth * WIDTH; }
+int in_b_panels(int tile, int depth) { return tile * depth * B_WIDTH; }
 
 #define CLEAR_SUMS [[unroll]] for (int r_ = 0; r_ < ROWS; r_++) sums[r_][0] = vec4(0.0);
 

@@ -24,14 +24,14 @@ struct AddressedTile {
     self.shape = shape
     lanes = traits.subgroupSize
     self.columns = min(shape.vectors * lanes, columns)
-    self.depth = lanes > 8 && depth >= 16 ? 16 : 8
-    guard traits.loadsOnceInLoops, traits.discardsOutside, rows >= shape.rows, depth >= self.depth,
+    self.depth = lanes > 8 && depth >= 16 ? 16 : min(depth, 8)
+    guard traits.loadsOnceInLoops, traits.discardsOutside, rows >= shape.rows,
       traits.broadcastsLanes || (columns % 8 == 0 && self.columns % 8 == 0)
     else { return nil }
   }
 
-  /// The shapes to choose from for rows of `columns`, the default first: of two that would cut them alike one.
-  private static func shapes(columns: Int, _ traits: DeviceTraits) -> [Shape] {
+  /// The shapes to choose from, the default first: of two that would cut rows of `columns` alike one, and all of them where there are few.
+  private static func shapes(rows: Int, columns: Int, _ traits: DeviceTraits) -> [Shape] {
     let wide = [Shape(rows: 6, vectors: 4), Shape(rows: 14, vectors: 2)]
     let narrow = [Shape(rows: 6, vectors: 2)]
     let all =
@@ -40,15 +40,16 @@ struct AddressedTile {
       case (_, ...8): wide.reversed() + narrow
       default: wide + narrow
       }
-    return all.filter { $0.vectors <= 2 || columns > 2 * traits.subgroupSize }
+    let wanted = all.filter { $0.vectors <= 2 || columns > 2 * traits.subgroupSize }
+    return rows >= 6 ? wanted : wanted.prefix(1).map { Shape(rows: rows, vectors: $0.vectors) }
   }
 
   /// A variant for each shape and way to read that there is a `launch` for, the defaults first.
   /// - Parameter packings: Whether operands are read out of panels (`operands`).
   static func variants(
-    columns: Int, packings: [Bool], _ traits: DeviceTraits, launch: (Shape, Bool) -> Launch?
+    rows: Int, columns: Int, packings: [Bool], _ traits: DeviceTraits, launch: (Shape, Bool) -> Launch?
   ) -> [Variant] {
-    shapes(columns: columns, traits).flatMap { shape in
+    shapes(rows: rows, columns: columns, traits).flatMap { shape in
       packings.compactMap { packs in
         launch(shape, packs).map { Variant("addressed \(shape)" + (packs ? " packed" : ""), $0) }
       }
@@ -101,8 +102,8 @@ struct AddressedTile {
       return place.texels(.r32f)
     }
     if packs || transposing == .right {
-      guard columns % 8 == 0, k >= lanes || transposing != .right else { return nil }
-      operands.right = pack(1, columns: n, width: columns, step: columns)
+      guard transposing == .right ? k >= lanes : columns % 8 == 0 else { return nil }
+      operands.right = pack(1, columns: n, width: (columns + 7) / 8 * 8, step: columns)
       operands.rightInPanels = true
     }
     if packs && transposing == .left {

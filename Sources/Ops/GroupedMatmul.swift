@@ -62,7 +62,8 @@ package struct GroupedMatmul: Op {
     let heights = PanelTile.heights(site.traits)
     // Packing is one pass over weights or rows, which few rows an expert do not earn back.
     let packings = transposing == .right ? [false] : rowsPerExpert >= 128 ? [true, false] : [false, true]
-    let addressed = AddressedTile.variants(columns: n, packings: packings, site.traits) {
+    let rows = transposing == .left ? a.last : site.inputs[3].count
+    let addressed = AddressedTile.variants(rows: rows, columns: n, packings: packings, site.traits) {
       self.addressed(site, $0, packs: $1)
     }
     var candidates: [Variant?] = []

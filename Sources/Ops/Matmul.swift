@@ -110,7 +110,9 @@ package struct Matmul: TokenWise {
   package static let cases: [OpCase] = plainCases + epilogueCases
 
   private static let plainCases: [OpCase] = {
-    let sizes = [(1, 1, 1), (7, 129, 3), (3, 5, 1023), (129, 7, 12), (33, 64, 20), (40, 12, 17), (21, 72, 13)]
+    let sizes = [
+      (1, 1, 1), (7, 129, 3), (3, 5, 1023), (129, 7, 12), (33, 64, 20), (40, 12, 17), (21, 72, 13), (5, 70, 33),
+    ]
     let single = sizes.flatMap { m, n, k in
       [Transposition.none, .right, .left].map { form in
         OpCase("\(form) \(m)x\(n)x\(k)", Matmul(transposing: form, batched: false), operands(form, m, n, k))

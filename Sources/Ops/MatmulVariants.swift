@@ -11,7 +11,9 @@ extension Matmul {
     // The matrices of a batch are small and read few times.
     let packings: [PanelTile.Packing] =
       size.batch > 1 ? [.neither] : suitsInPlace(size, site.traits) ? [.neither, .right] : [.both, .right]
-    let addressed = AddressedTile.variants(columns: size.n, packings: addressedPackings(size), site.traits) {
+    let addressed = AddressedTile.variants(
+      rows: size.m, columns: size.n, packings: addressedPackings(size), site.traits
+    ) {
       self.addressed(size, $0, packs: $1, site.traits)
     }
     let candidates =
@@ -106,8 +108,10 @@ extension Matmul {
   private func addressed(
     _ size: MatmulSize, _ shape: AddressedTile.Shape, packs: Bool, _ traits: DeviceTraits
   ) -> Launch? {
+    // A matrix of one row or column is its own transpose.
+    let form = transposing == .right && min(size.n, size.k) == 1 ? .none : transposing
     guard let tile = AddressedTile(shape, rows: size.m, columns: size.n, depth: size.k, traits),
-      let read = tile.operands(transposing, packs: packs, matrices: size.batch, m: size.m, n: size.n, k: size.k),
+      let read = tile.operands(form, packs: packs, matrices: size.batch, m: size.m, n: size.n, k: size.k),
       epilogue.activation == .none || !epilogue.residual
     else { return nil }
     let tiles = tile.groups(rows: size.m, columns: size.n, 1)
