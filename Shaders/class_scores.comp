@@ -57,12 +57,18 @@ void main() {
         [[unroll]] for (uint i = 0; i < VECTORS; i++) products += asked[i] * part_of_row(tokens, g * LANES + lane, i);
       sum[lane] = (products.x + products.y) + (products.z + products.w);
     }
-    FOLD(sum, 16)
-    FOLD(sum, 8)
-    FOLD(sum, 4)
-    FOLD(sum, 2)
-    FOLD(sum, 1)
-    score[g] = sum[0];
+    if (BROADCASTS) {
+      score[g] = 0.0;
+      [[unroll]] for (uint lane = 0; lane < LANES; lane++)
+        if (g * LANES + lane < T) score[g] = mix(score[g], cluster_sum(sum[lane]), gl_SubgroupInvocationID == lane);
+    } else {
+      FOLD(sum, 16)
+      FOLD(sum, 8)
+      FOLD(sum, 4)
+      FOLD(sum, 2)
+      FOLD(sum, 1)
+      score[g] = sum[0];
+    }
   }
   float normalizer = BACKWARD ? texelFetch(logsumexp, int(pair)).x : -3e38;
   if (!BACKWARD) {

@@ -45,7 +45,7 @@ void main() {
     float p = probability(at, pair);
     float ds = score_gradient(p, at, pair);
     vec4 to_value = held4(to_values, h * C, WIDTH), to_score = held4(to_scores, h * C, WIDTH);
-    [[unroll]] for (uint l = 0; l < TOKENS; l++) sum[l][0] += of_lane(p, l) * to_value + of_lane(ds, l) * to_score;
+    [[unroll]] for (uint l = 0; l < TOKENS; l++) sum[l][0] += LANE_OF(p, l) * to_value + LANE_OF(ds, l) * to_score;
   }
   [[unroll]] for (uint l = 0; l < TOKENS; l++) STORE_ELEMENTS(dx, (b * T + token + l) * C + column, WIDTH, sum[l])
 }
