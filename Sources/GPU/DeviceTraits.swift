@@ -65,7 +65,7 @@ package struct DeviceTraits: Sendable, Hashable {
   /// the same for those, and stores lane by lane are fewer. On that driver they also read by address (`DevicePlan.usesAddresses`).
   package var storesWide: Bool { isSoftware && hasInt64 && (4...32).contains(subgroupSize) }
 
-  /// Whether a number of one lane reaches the others by a broadcast (`include/lane_stores.glsl`).
+  /// Whether a number of one lane reaches the others by a broadcast (`include/broadcasts.glsl`).
   package var broadcastsLanes: Bool { loadsOnceInLoops && subgroupSize > 8 }
 
   /// Lanes that share one row or tile in the cluster kernels (`include/cluster.glsl`): 8, or the subgroup where smaller.

@@ -37,7 +37,7 @@ package struct DistillationLoss: Op {
       Dispatch(
         DistillationLossKernel.self,
         constants: .init(
-          CLUSTER: UInt32(site.traits.cluster), KIND: kind.rawValue, SOFT_TARGETS: site.inputs[1].dtype == .f32),
+          CLUSTER: UInt32(cluster(site)), KIND: kind.rawValue, SOFT_TARGETS: site.inputs[1].dtype == .f32),
         push: .init(
           rows: UInt32(rows), classes: UInt32(classes), alpha: alpha, tau: tau, smoothing: labelSmoothing),
         operands(site) + [.output(0), .output(1), .output(2)], groups: groups(site))
@@ -122,7 +122,7 @@ package struct DistillationLossBackward: Op {
       Dispatch(
         DistillationLossBackwardKernel.self,
         constants: .init(
-          CLUSTER: UInt32(site.traits.cluster), KIND: forward.kind.rawValue,
+          CLUSTER: UInt32(forward.cluster(site)), KIND: forward.kind.rawValue,
           SOFT_TARGETS: site.inputs[1].dtype == .f32, HAS_LOSS: given[0], HAS_BASE: given[1], HAS_KD: given[2]),
         push: .init(
           rows: UInt32(rows), classes: UInt32(classes), alpha: forward.alpha, tau: forward.tau,
@@ -187,9 +187,14 @@ extension DistillationLoss {
     ]
   }
 
+  /// Lanes of a row. Of few classes each lane of a software driver has a row of its own: sums across lanes would cost more.
+  fileprivate func cluster(_ site: LaunchSite) -> Int {
+    site.traits.isSoftware && site.inputs[0].shape[1] <= 16 ? 1 : site.traits.cluster
+  }
+
   /// A cluster of lanes per row.
   fileprivate func groups(_ site: LaunchSite) -> GroupCount {
-    let rowsPerGroup = 64 / site.traits.cluster
+    let rowsPerGroup = 64 / cluster(site)
     return GroupCount((site.inputs[0].shape[0] + rowsPerGroup - 1) / rowsPerGroup)
   }
 
