@@ -2,8 +2,8 @@
 // Columns of X in panels, each of WIDTH columns and its rows one behind another, so that who reads some columns of all rows reads on:
 //   Y [z][panel][K][WIDTH], Y(z, p, k, j) = X(z, row(k), start(p) + j) with X [z][*, N], or TURNED [z][N, K]
 //   start(p) = p STEP, but N - WIDTH at the most, TURNED N - STEP; row(k) = gather[k] / divisor where GATHERED, else k
-//   WIDTH is a multiple of 8, N is WIDTH or more, K is DEPTH or more and TURNED LANES or more. TURNED, N is STEP or more, and columns
-//   from N on are the last one again.
+//   WIDTH is a multiple of 8; N is WIDTH or more, K DEPTH or more. TURNED, N is STEP or more, K LANES or more, and columns from N on are
+//   the last one again.
 // The last parts of K move back. Groups: one subgroup each; x panels, y parts of K, DEPTH each or TURNED LANES; z matrices.
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require

@@ -8,11 +8,11 @@ float probability(int at, int pair) { return exp(texelFetch(s, at).x - texelFetc
 // Gradient of the loss with respect to s, given `p` there.
 float score_gradient(float p, int at, int pair) { return p * (texelFetch(dp, at).x - texelFetch(delta, pair).x); }
 
+#ifdef WIDE
+#include "class_tokens.glsl"
+#else
 // `value` of the cluster's lane l, for all its lanes. Drivers compile a constant lane to a plain permutation.
 float of_lane(float value, uint l) {
   return subgroupShuffle(value, WHOLE_SUBGROUP ? l : gl_SubgroupInvocationID - cluster_lane() + l);
 }
-
-#ifdef WIDE
-#include "class_tokens.glsl"
 #endif

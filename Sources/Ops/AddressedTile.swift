@@ -83,9 +83,11 @@ struct AddressedTile {
     _ transposing: Transposition, packs: Bool, matrices: Int, m: Int, n: Int, k: Int, gathering: Gathering? = nil
   ) -> Operands? {
     var operands = Operands()
+    // A matrix of one row or column is its own transpose.
+    let turns = transposing == .right && min(n, k) > 1
     func pack(_ input: Int, columns: Int, width: Int, step: Int) -> Operand {
       let place = Operand.scratch(operands.scratch.count)
-      let turned = input == 1 && transposing == .right
+      let turned = input == 1 && turns
       let gathers = gathering?.operand == input
       let panels = (columns + step - 1) / step
       let depth = turned ? lanes : min(k, 16)
@@ -101,8 +103,8 @@ struct AddressedTile {
           groups: GroupCount(panels, (k + depth - 1) / depth, matrices)))
       return place.texels(.r32f)
     }
-    if packs || transposing == .right {
-      guard transposing == .right ? k >= lanes : columns % 8 == 0 else { return nil }
+    if packs || turns {
+      guard turns ? k >= lanes : columns % 8 == 0 else { return nil }
       operands.right = pack(1, columns: n, width: (columns + 7) / 8 * 8, step: columns)
       operands.rightInPanels = true
     }

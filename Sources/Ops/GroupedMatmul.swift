@@ -58,11 +58,12 @@ package struct GroupedMatmul: Op {
   package func variants(_ site: LaunchSite) -> [Variant] {
     guard site.traits.isSoftware else { return tiled(site) }
     let (a, n) = (site.inputs[0].shape, site.outputs[0].shape.last)
-    let rowsPerExpert = site.inputs[3].count / (site.inputs[2].count - 1)
+    let slots = site.inputs[3].count
+    let rowsPerExpert = slots / (site.inputs[2].count - 1)
     let heights = PanelTile.heights(site.traits)
     // Packing is one pass over weights or rows, which few rows an expert do not earn back.
     let packings = transposing == .right ? [false] : rowsPerExpert >= 128 ? [true, false] : [false, true]
-    let rows = transposing == .left ? a.last : site.inputs[3].count
+    let rows = transposing == .left ? a.last : slots
     let addressed = AddressedTile.variants(rows: rows, columns: n, packings: packings, site.traits) {
       self.addressed(site, $0, packs: $1)
     }

@@ -108,10 +108,8 @@ extension Matmul {
   private func addressed(
     _ size: MatmulSize, _ shape: AddressedTile.Shape, packs: Bool, _ traits: DeviceTraits
   ) -> Launch? {
-    // A matrix of one row or column is its own transpose.
-    let form = transposing == .right && min(size.n, size.k) == 1 ? .none : transposing
     guard let tile = AddressedTile(shape, rows: size.m, columns: size.n, depth: size.k, traits),
-      let read = tile.operands(form, packs: packs, matrices: size.batch, m: size.m, n: size.n, k: size.k),
+      let read = tile.operands(transposing, packs: packs, matrices: size.batch, m: size.m, n: size.n, k: size.k),
       epilogue.activation == .none || !epilogue.residual
     else { return nil }
     let tiles = tile.groups(rows: size.m, columns: size.n, 1)
