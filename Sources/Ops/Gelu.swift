@@ -28,7 +28,16 @@ package struct Gelu: TokenWise {
     [inputs[0].map { 0.5 * $0 * (1 + erf($0 / 2.0.squareRoot())) }]
   }
 
-  package static let cases = [1, 7, 129, 1016, 1023].map { n in OpCase("\(n)", Gelu(), [.init([n], .f32, .normal(2))]) }
+  package static let cases =
+    [1, 7, 129, 1016, 1023].map { n in OpCase("\(n)", Gelu(), [.init([n], .f32, .normal(2))]) }
+    + [
+      OpCase("from -10 to 10", Gelu(), [fine], tolerance: 1e-7, checksGradient: false),
+      OpCase("far", Gelu(), [far], checksGradient: false),
+    ]
+
+  /// The polynomials' range and beyond (`include/gelu.glsl`), and where they overflow.
+  fileprivate static let fine = OpCase.Input([5121], .f32, .values((-2560...2560).map { Double($0) / 256 }))
+  fileprivate static let far = OpCase.Input([8], .f32, .values([-1e30, -1e6, -1000, -50, 50, 1000, 1e6, 1e7]))
 }
 
 /// dx = dy gelu'(x), gelu'(x) = Phi(x) + x phi(x): (x, dy) -> dx.
@@ -56,9 +65,14 @@ package struct GeluBackward: Op {
     return [HostTensor(inputs[0].type, zip(derivative.data, inputs[1].data).map(*))]
   }
 
-  package static let cases = [1, 7, 129, 1016, 1023].map { n in
-    OpCase("\(n)", GeluBackward(), [.init([n], .f32, .normal(2)), .init([n])], checksGradient: false)
-  }
+  package static let cases =
+    [1, 7, 129, 1016, 1023].map { n in
+      OpCase("\(n)", GeluBackward(), [.init([n], .f32, .normal(2)), .init([n])], checksGradient: false)
+    }
+    + [("from -10 to 10", Gelu.fine, 1e-6), ("far", Gelu.far, 1e-5)].map { name, x, tolerance in
+      let ones = OpCase.Input(x.type.shape, .f32, .values(Array(repeating: 1, count: x.type.count)))
+      return OpCase(name, GeluBackward(), [x, ones], tolerance: tolerance, checksGradient: false)
+    }
 }
 
 extension Value {
