@@ -33,6 +33,10 @@ layout(push_constant) uniform Push {
 
 #define NUMBER(r, k) floats_at(a_address, a_rows[r] + at).at[k]
 #define ROW(k) floats_at(b_address, b_start + (at + (k)) * b_length)
+#define TURNS(depth) for (; k + (depth) <= end; k += (depth)) { \
+  int at = min(k, K - (depth)); \
+  ADD_PRODUCTS(depth) \
+}
 
 void main() {
   ExpertTile tile = expert_tile(int(gl_WorkGroupID.x), ROWS, experts);
@@ -46,13 +50,6 @@ void main() {
   if (B_PANELS) b_start = in_b_panels(tile.expert * int(gl_NumWorkGroups.y) + int(gl_WorkGroupID.y), K);
   int end = tile.m0 < tile.m_end ? K : 0, k = 0;
   CLEAR_SUMS
-  for (; k + DEPTH <= end; k += DEPTH) {
-    int at = min(k, K - DEPTH);
-    ADD_PRODUCTS(DEPTH)
-  }
-  for (; k < end; k++) {
-    int at = min(k, K - 1);
-    ADD_PRODUCTS(1)
-  }
+  ADD_ALL_PRODUCTS
   FINISH(tile.m0 * N + column, tile.m_end - tile.m0, tile.expert * N, column, N)
 }

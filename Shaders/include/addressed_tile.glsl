@@ -7,7 +7,8 @@
 //
 // The includer declares the buffers c and pre of spans, the push constants bias_address and residual_address, and gives
 //   NUMBER(r, k)  of A for row r of the tile and step k of a loop's turn,
-//   ROW(k)        of B, as Floats, from the tile's first column on.
+//   ROW(k)        of B, as Floats, from the tile's first column on,
+//   TURNS(depth)  a loop of turns of `depth` products, a constant, while as many are left.
 #extension GL_EXT_control_flow_attributes : require
 #include "lane_loads.glsl"
 
@@ -31,6 +32,10 @@ int in_a_panels(int tile, int column, int columns, int depth) {
 int in_b_panels(int tile, int depth) { return tile * depth * B_WIDTH; }
 
 #define CLEAR_SUMS [[unroll]] for (int r_ = 0; r_ < ROWS; r_++) sums[r_][0] = vec4(0.0);
+
+/// A turn's end is dear: the driver chooses between each sum's old and new value there.
+const int FEW = DEPTH > 4 ? 4 : 1;
+#define ADD_ALL_PRODUCTS TURNS(DEPTH) TURNS(FEW) TURNS(1)
 
 /// Adds `depth` products, a constant.
 #define ADD_PRODUCTS(depth) [[unroll]] for (int k_ = 0; k_ < (depth); k_++) { \

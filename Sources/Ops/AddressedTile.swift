@@ -20,11 +20,17 @@ struct AddressedTile {
   let depth: Int
 
   /// Nil where the driver loads by lanes in loops, or the tile is larger than C.
+  /// - Parameter depth: Products of a sum, about.
   init?(_ shape: Shape, rows: Int, columns: Int, depth: Int, _ traits: DeviceTraits) {
     self.shape = shape
     lanes = traits.subgroupSize
     self.columns = min(shape.vectors * lanes, columns)
-    self.depth = lanes > 8 && depth >= 16 ? 16 : min(depth, 8)
+    self.depth =
+      switch depth {
+      case 384... where lanes > 8: 32
+      case 16... where lanes > 8: 16
+      default: min(depth, 8)
+      }
     guard traits.loadsOnceInLoops, traits.discardsOutside, rows >= shape.rows,
       traits.broadcastsLanes || (columns % 8 == 0 && self.columns % 8 == 0)
     else { return nil }

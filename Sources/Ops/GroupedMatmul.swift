@@ -145,7 +145,8 @@ package struct GroupedMatmul: Op {
     let gathering =
       isGradient && gathered != .neither
       ? AddressedTile.Gathering(operand: gathered == .left ? 0 : 1, divisor: divisor) : nil
-    guard let tile = AddressedTile(shape, rows: rows, columns: n, depth: depth, site.traits),
+    let turns = isGradient ? max(1, slots / experts) : depth
+    guard let tile = AddressedTile(shape, rows: rows, columns: n, depth: turns, site.traits),
       let read = tile.operands(
         transposing, packs: packs, matrices: isGradient ? 1 : experts, m: rows, n: n, k: depth, gathering: gathering),
       epilogue.activation == .none || !epilogue.residual
