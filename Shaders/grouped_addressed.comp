@@ -33,10 +33,6 @@ layout(push_constant) uniform Push {
 
 #define NUMBER(r, k) floats_at(a_address, a_rows[r] + at).at[k]
 #define ROW(k) floats_at(b_address, b_start + (at + (k)) * b_length)
-#define TURNS(depth) for (; k + (depth) <= end; k += (depth)) { \
-  int at = min(k, K - (depth)); \
-  ADD_PRODUCTS(depth) \
-}
 
 void main() {
   ExpertTile tile = expert_tile(int(gl_WorkGroupID.x), ROWS, experts);
@@ -50,6 +46,6 @@ void main() {
   if (B_PANELS) b_start = in_b_panels(tile.expert * int(gl_NumWorkGroups.y) + int(gl_WorkGroupID.y), K);
   int end = tile.m0 < tile.m_end ? K : 0, k = 0;
   CLEAR_SUMS
-  ADD_ALL_PRODUCTS
+  ADD_ALL_PRODUCTS(k, end, K)
   FINISH(tile.m0 * N + column, tile.m_end - tile.m0, tile.expert * N, column, N)
 }

@@ -35,10 +35,6 @@ int row_of(uint operand, int s) { return GATHERED == operand ? integer_at(gather
 
 #define NUMBER(r, k) floats_at(a_address, a_start + row_of(1, at + (k)) * a_length).at[r]
 #define ROW(k) floats_at(b_address, b_start + row_of(2, at + (k)) * b_length)
-#define TURNS(depth) for (; s + (depth) <= end; s += (depth)) { \
-  int at = min(s, S - (depth)); \
-  ADD_PRODUCTS(depth) \
-}
 
 void main() {
   int expert = int(gl_WorkGroupID.y), row_tile = int(gl_WorkGroupID.x), column_tile = int(gl_WorkGroupID.z);
@@ -47,6 +43,6 @@ void main() {
   int b_start = B_PANELS ? in_b_panels(column_tile, S) : column, b_length = B_PANELS ? B_WIDTH : N;
   int s = integer_at(offsets_address, expert), end = integer_at(offsets_address, expert + 1);
   CLEAR_SUMS
-  ADD_ALL_PRODUCTS
+  ADD_ALL_PRODUCTS(s, end, S)
   FINISH((expert * M + row) * N + column, ROWS, 0, column, N)
 }

@@ -28,13 +28,10 @@ layout(push_constant) uniform Push {
 };
 
 #define NUMBER(r, k) \
-  (ACROSS ? floats_at(a_address, a_at + (k) * a_length).at[r] : floats_at(a_address, a_at + (r) * K).at[k])
-#define ROW(k) floats_at(b_address, b_at + (k) * b_length)
-// A driver may compute a turn of a loop that no lane takes: places stay inside.
-#define TURNS(depth) for (; k + (depth) <= end; k += (depth)) { \
-  int at = min(k, K - (depth)), a_at = a_start + at * (ACROSS ? a_length : 1), b_at = b_start + at * b_length; \
-  ADD_PRODUCTS(depth) \
-}
+  (ACROSS \
+   ? floats_at(a_address, a_start + at * a_length + (k) * a_length).at[r] \
+   : floats_at(a_address, a_start + at + (r) * K).at[k])
+#define ROW(k) floats_at(b_address, b_start + at * b_length + (k) * b_length)
 
 void main() {
   int matrix = int(gl_WorkGroupID.z) / chunks, first = int(gl_WorkGroupID.z) % chunks * extent;
@@ -45,6 +42,6 @@ void main() {
   int a_length = A_PANEL > 0 ? A_PANEL : M, b_length = B_PANELS ? B_WIDTH : N;
   int end = min(first + extent, K), k = first;
   CLEAR_SUMS
-  ADD_ALL_PRODUCTS
+  ADD_ALL_PRODUCTS(k, end, K)
   FINISH(int(gl_WorkGroupID.z) * M * N + row * N + column, ROWS, 0, column, N)
 }

@@ -6,9 +6,8 @@
 // the first-level cache, and each is another page.
 //
 // The includer declares the buffers c and pre of spans, the push constants bias_address and residual_address, and gives
-//   NUMBER(r, k)  of A for row r of the tile and step k of a loop's turn,
-//   ROW(k)        of B, as Floats, from the tile's first column on,
-//   TURNS(depth)  a loop of turns of `depth` products, a constant, while as many are left.
+//   NUMBER(r, k)  of A for row r of the tile and product `at` + k of a sum,
+//   ROW(k)        of B for it, as Floats, from the tile's first column on.
 #extension GL_EXT_control_flow_attributes : require
 #include "lane_loads.glsl"
 
@@ -33,9 +32,18 @@ int in_b_panels(int tile, int depth) { return tile * depth * B_WIDTH; }
 
 #define CLEAR_SUMS [[unroll]] for (int r_ = 0; r_ < ROWS; r_++) sums[r_][0] = vec4(0.0);
 
-/// A turn's end is dear: the driver chooses between each sum's old and new value there.
-const int FEW = DEPTH > 4 ? 4 : 1;
-#define ADD_ALL_PRODUCTS TURNS(DEPTH) TURNS(FEW) TURNS(1)
+const int FEW = DEPTH > 4 ? 4 : 1;  // products of a turn for what turns of DEPTH leave over
+
+/// Adds products `next` ..< `end` of sums that have `length`, DEPTH or more: a turn's end is dear, since the driver chooses between each
+/// sum's old and new value there.
+#define ADD_ALL_PRODUCTS(next, end, length) \
+  TURNS(DEPTH, next, end, length) TURNS(FEW, next, end, length) TURNS(1, next, end, length)
+
+/// Turns of `depth` products while as many are left. A driver may compute a turn that no lane takes: places stay inside.
+#define TURNS(depth, next, end, length) for (; next + (depth) <= end; next += (depth)) { \
+  int at = min(next, length - (depth)); \
+  ADD_PRODUCTS(depth) \
+}
 
 /// Adds `depth` products, a constant.
 #define ADD_PRODUCTS(depth) [[unroll]] for (int k_ = 0; k_ < (depth); k_++) { \

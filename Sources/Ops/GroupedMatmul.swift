@@ -145,8 +145,8 @@ package struct GroupedMatmul: Op {
     let gathering =
       isGradient && gathered != .neither
       ? AddressedTile.Gathering(operand: gathered == .left ? 0 : 1, divisor: divisor) : nil
-    let turns = isGradient ? max(1, slots / experts) : depth
-    guard let tile = AddressedTile(shape, rows: rows, columns: n, depth: turns, site.traits),
+    let summed = isGradient ? max(1, slots / experts) : depth
+    guard let tile = AddressedTile(shape, rows: rows, columns: n, depth: summed, site.traits),
       let read = tile.operands(
         transposing, packs: packs, matrices: isGradient ? 1 : experts, m: rows, n: n, k: depth, gathering: gathering),
       epilogue.activation == .none || !epilogue.residual
