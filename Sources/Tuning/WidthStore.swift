@@ -9,7 +9,7 @@ import Storage
 struct WidthStore: Sendable {
   struct Trial: Codable, Sendable, Hashable {
     var bits: Int
-    /// Of a short training step, the best and the median.
+    /// Of a step, the best and the median.
     var bestSeconds: Double?
     var medianSeconds: Double?
     /// Why it cannot be chosen.
@@ -32,7 +32,9 @@ struct WidthStore: Sendable {
     var text: String? {
       guard trials.count == 2 else { return nil }
       let (own, other) = (trials[0], trials[1])
-      if let reason = other.rejected { return "vectors of \(other.bits) bits are left out: \(reason)" }
+      if let reason = other.rejected {
+        return "vectors of \(other.bits) bits are left out: \(reason); graft run --retune tries them again"
+      }
       guard let a = own.medianSeconds, let b = other.medianSeconds else { return nil }
       return String(
         format: "a step with vectors of %d bits is %.2f times as fast as with %d: %d it is", other.bits, a / b,

@@ -2,7 +2,7 @@ import Foundation
 import GPU
 
 /// Compares the driver's own vector width with 512 bits: a process for each, since a process has one width, which take a
-/// short training step in turn.
+/// short step in turn.
 enum WidthTrial {
   static let wide = 512
   /// Seconds until a process must have compiled its kernels, and for a step after that.
@@ -14,7 +14,8 @@ enum WidthTrial {
   private static let tolerance = 1e-3
 
   /// - Parameter device: what the command was asked to run on.
-  /// - Returns: nil where nothing can be measured.
+  /// - Returns: what came of it, with the driver's own width where it failed: a later run must find what this one did. Nil where no
+  ///   device answers.
   static func record(device: String?, kernels: String) -> WidthStore.Record? {
     let arguments = [WidthProbe.command] + (device.map { ["--device", $0] } ?? [])
     guard let own = ProbeProcess(arguments, bits: nil), let found = own.hello(within: patience.start) else {
@@ -22,26 +23,26 @@ enum WidthTrial {
     }
     var record = WidthStore.Record(driver: found.driver, kernels: kernels, chosen: nil, date: now())
     guard let bits = found.bits, bits < wide else { return record }
-    guard let other = ProbeProcess(arguments, bits: wide) else { return nil }
-    func rejected(_ reason: String) -> WidthStore.Record {
+    func left(_ reason: String) -> WidthStore.Record {
       record.trials = [.init(bits: bits), .init(bits: wide, rejected: reason)]
       return record
     }
-    guard let hello = other.hello(within: patience.start) else { return rejected("no answer") }
-    guard hello.bits == wide else { return rejected("the driver did not take them") }
+    guard let other = ProbeProcess(arguments, bits: wide) else { return left("no process") }
+    guard let hello = other.hello(within: patience.start) else { return left("no answer") }
+    guard hello.bits == wide else { return left("the driver did not take them") }
     // Both compile at the same time.
     own.ask()
     other.ask()
-    guard let a = own.answer(within: patience.start) else { return nil }
-    guard let b = other.answer(within: patience.start) else { return rejected("no answer") }
-    guard abs(a.result - b.result) <= tolerance * max(1, abs(a.result)) else {
-      return rejected("a training step is wrong")
-    }
+    guard let a = own.answer(within: patience.start) else { return left("no answer with \(bits)") }
+    guard let b = other.answer(within: patience.start) else { return left("no answer") }
+    guard abs(a.result - b.result) <= tolerance * max(1, abs(a.result)) else { return left("a step is wrong") }
     var times: [[Double]] = [[], []]
     for _ in 0..<rounds {
       for (i, process) in [own, other].enumerated() {
         process.ask()
-        guard let answer = process.answer(within: patience.step) else { return i == 0 ? nil : rejected("no answer") }
+        guard let answer = process.answer(within: patience.step) else {
+          return left(i == 0 ? "no answer with \(bits)" : "no answer")
+        }
         times[i].append(answer.seconds)
       }
     }
@@ -59,7 +60,7 @@ enum WidthTrial {
   }
 }
 
-/// What a process says first that times training steps, as JSON on a line; then, for each line that it reads, one with the
+/// What a process says first that times steps, as JSON on a line; then, for each line that it reads, one with the
 /// seconds and the result of a step.
 package struct WidthProbe: Codable, Sendable {
   /// Of the program, that makes it such a process.
@@ -70,7 +71,7 @@ package struct WidthProbe: Codable, Sendable {
   let bits: Int?
 
   /// Answers on standard output until standard input ends.
-  /// - Parameter step: runs a training step and gives its result.
+  /// - Parameter step: runs a step and gives its result.
   package static func answer(_ device: DeviceSnapshot, step: () throws -> Double) throws {
     let probe = WidthProbe(driver: WidthStore.driver(of: device), bits: device.vectorBits)
     print(String(decoding: try JSONEncoder().encode(probe), as: UTF8.self))

@@ -6,7 +6,7 @@ import Tuning
 /// What `WidthTrial` starts, once for each width.
 struct MeasureWidth: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: WidthProbe.command, abstract: "Time a short training step for each line of standard input.",
+    commandName: WidthProbe.command, abstract: "Time a short step for each line of standard input.",
     shouldDisplay: false)
 
   @OptionGroup var options: DeviceOptions

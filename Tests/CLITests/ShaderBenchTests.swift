@@ -185,7 +185,7 @@ struct ShaderBenchTests {
   @Test func aCrashOfTheDriverIsTold() throws {
     let running = try start("\(try writeHang()) --limit 20".split(separator: " ").map(String.init))
     var child: Int32?
-    while running.isRunning, child == nil { child = running.child }
+    while running.isRunning, child == nil { child = running.children.first }
     running.wait(for: "device:")
     // One of the signals that a child of this process does not find blocked.
     kill(try #require(child), SIGSEGV)

@@ -72,11 +72,11 @@ final class Running {
 
   var output: String { (try? String(contentsOfFile: files.output, encoding: .utf8)) ?? "" }
   var isRunning: Bool { process.isRunning }
-  /// The first process that it has started and that runs.
-  var child: Int32? {
+  /// The processes that it has started and that run, the first one first.
+  var children: [Int32] {
     let id = process.processIdentifier
-    return (try? String(contentsOfFile: "/proc/\(id)/task/\(id)/children", encoding: .utf8))?
-      .split(separator: " ").first.flatMap { Int32($0) }
+    return ((try? String(contentsOfFile: "/proc/\(id)/task/\(id)/children", encoding: .utf8)) ?? "")
+      .split(separator: " ").compactMap { Int32($0) }
   }
   func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
