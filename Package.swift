@@ -39,7 +39,7 @@ let package = Package(
     .target(name: "Graph", dependencies: ["GPU", "Kernels"], swiftSettings: optimized),
     .target(name: "Ops", dependencies: ["Graph", "Kernels", "GPU", "Random"], swiftSettings: optimized),
     .target(name: "NN", dependencies: ["Ops", "Graph", "Random"]),
-    .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Storage", "Random"]),
+    .target(name: "Tuning", dependencies: ["Ops", "Graph", "GPU", "Kernels", "Storage", "Random"]),
     .target(name: "Models", dependencies: ["NN", "Ops", "Graph"]),
     .target(name: "Storage", dependencies: ["CZlib", "Random"]),
     .target(

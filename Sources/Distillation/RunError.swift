@@ -9,7 +9,7 @@ package struct RunError: Error, Sendable, CustomStringConvertible {
     wasStopped = false
   }
 
-  init(stopped description: String) {
+  package init(stopped description: String) {
     self.description = description
     wasStopped = true
   }

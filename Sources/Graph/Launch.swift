@@ -169,8 +169,9 @@ package struct GroupCount: Sendable, Hashable {
 
 extension Recorder {
   /// Records a dispatch, with its kernel compiled on `device`; `memory` says where the whole tensor of an operand lies.
+  /// - Parameter groups: instead of the dispatch's own.
   package mutating func dispatch(
-    _ dispatch: Dispatch, on device: Device, memory: (Operand.Place) -> BufferSlice
+    _ dispatch: Dispatch, on device: Device, groups: GroupCount? = nil, memory: (Operand.Place) -> BufferSlice
   ) throws(VulkanError) {
     let kernel = try device.kernel(dispatch.source, dispatch.constants)
     let bindings = dispatch.operands.map { operand -> BoundResource in
@@ -180,7 +181,7 @@ extension Recorder {
         operand.bytes.map { whole.buffer.slice(offset: whole.offset + $0.lowerBound, bytes: $0.count) } ?? whole
       return operand.format.map { .texels(bound, $0) } ?? .buffer(bound)
     }
-    let groups = dispatch.groups
+    let groups = groups ?? dispatch.groups
     try self.dispatch(
       kernel, bindings, push: dispatch.push, groups: (UInt32(groups.x), UInt32(groups.y), UInt32(groups.z)))
   }

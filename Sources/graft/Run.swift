@@ -61,6 +61,14 @@ struct Run: ParsableCommand {
         print(String(format: "tuned %d of %d kernels in %.1f s", report.measured, report.sites, report.seconds))
       }
       if device.traits.isSoftware {
+        let begin = ContinuousClock.now
+        let compiled = try Precompilation(device).run(
+          programs.get(), choices: kernels.choices, isStopped: { stop.isRaised })
+        if stop.isRaised { throw RunError(stopped: "stopped while kernels were compiled, before the first step") }
+        if let compiled {
+          let seconds = begin.duration(to: .now) / .seconds(1)
+          print(String(format: "compiled %d kernels for the driver's cache in %.1f s", compiled, seconds))
+        }
         let replaced = try PipelineCheck(device).run(programs.get(), choices: kernels.choices)
         if replaced > 0 { note("\(replaced) kernels ran at half their speed and were made again") }
       }

@@ -13,6 +13,25 @@ struct RunTests {
     try scratch.writeImages()
   }
 
+  /// Where the driver's cache has no kernels they are compiled before the first step, on two processors or more.
+  @Test(.enabled(if: TestDevice.vectorBits != nil, TestDevice.isNotMesas)) func kernelsAreCompiledAheadOnce() throws {
+    try scratch.writeRecipe(steps: 1)
+    let cache = ["MESA_SHADER_CACHE_DIR": scratch.file("mesa"), "MESA_SHADER_CACHE_DISABLE": "false"]
+    func compiles(_ output: String) throws -> Bool {
+      let outcome = try Graft.run(
+        "run", "recipe.yml", "--phase", "PT", "--output", output, environment: cache, in: scratch)
+      #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome)")
+      return outcome.output.contains(/\ncompiled [0-9]+ kernels for the driver's cache in [0-9.]+ s\n/)
+    }
+    #expect(try compiles("first") == (ProcessInfo.processInfo.activeProcessorCount > 1))
+    #expect(try !compiles("second"))
+    let names = scratch.names("first/checkpoints")
+    #expect(!names.isEmpty && scratch.names("second/checkpoints") == names)
+    for name in names {
+      #expect(try scratch.bytes("first/checkpoints/\(name)") == scratch.bytes("second/checkpoints/\(name)"), "\(name)")
+    }
+  }
+
   /// A process that is killed again and again ends with the bits of one that was left alone; so does one that is asked
   /// to stop.
   @Test func killedAndResumedIsUninterrupted() throws {

@@ -3,7 +3,8 @@ import Graph
 import Ops
 import TestSupport
 import Testing
-import Tuning
+
+@testable import Tuning
 
 @Suite(.enabled(if: TestDevice.isPresent, TestDevice.absence))
 struct OpTimerTests {
@@ -58,6 +59,36 @@ struct OpTimerTests {
     if device.traits.storesWide { #expect(device.counters.vkCreateComputePipelines > made.vkCreateComputePipelines) }
     #expect(replaced <= 2)
     #expect(try result() == before)
+  }
+
+  /// Kernels that were dispatched for nothing, some on another device, are what they are.
+  @Test(.enabled(if: TestDevice.vectorBits != nil, TestDevice.isNotMesas))
+  func kernelsCompiledAheadComputeTheSame() throws {
+    let device = try TestDevice.shared.get()
+    let graph = Graph()
+    let a = graph.input("a", [24, 100])
+    let product = try a.matmul(graph.input("b", [100, 36])).gelu()
+    let programs = [(program: Program(graph, results: [product, try product.sum()], fusing: false), runs: 1)]
+    func result(on device: Device) throws -> [UInt32] {
+      let plan = try Plan(PlanLayout(programs[0].program, traits: device.traits), on: device, blocks: [:])
+      return try plan.run { feed in
+        for (name, count) in [("a", 2400), ("b", 3600)] {
+          feed.set(name, (0..<count).map { Float($0 * 31 % 17) / 17 - 0.5 }[...])
+        }
+      }.words()
+    }
+    let expected = try result(on: device)
+    let fresh = try Device(plan: device.plan, instance: device.instance)
+    var precompilation = Precompilation(fresh)
+    precompilation.devices = 3
+    precompilation.cold = 1e9
+    #expect(try precompilation.run(programs, choices: .defaults) == nil)
+    precompilation.cold = -1
+    #expect(try precompilation.run(programs, choices: .defaults) { true } == nil)
+    let count = try #require(try precompilation.run(programs, choices: .defaults))
+    #expect(count >= 3)
+    #expect(try precompilation.run(programs + programs, choices: .defaults) == count)
+    #expect(try result(on: fresh) == expected)
   }
 
   @Test func coldMemoryIsAsMuchAsAsked() {

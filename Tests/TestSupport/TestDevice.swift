@@ -37,6 +37,10 @@ package enum TestDevice {
 
   package static var isPresent: Bool { (try? shared.get()) != nil }
 
+  /// Of Mesa's software driver; nil for others.
+  package static var vectorBits: Int? { (try? shared.get())?.snapshot.vectorBits }
+  package static let isNotMesas: Comment = "only Mesa's software driver compiles at the first dispatch"
+
   /// Why tests are skipped that need a device.
   package static var absence: Comment {
     switch shared {
