@@ -7,7 +7,7 @@ enum WidthTrial {
   static let wide = 512
   /// Seconds until a process must have compiled its kernels, and for a step after that.
   private static let patience = (start: 60.0, step: 10.0)
-  private static let rounds = 12
+  private static let rounds = 10
   /// How much faster the wider vectors must be to be taken, as a fraction of the time.
   private static let advantage = 0.03
   /// Of the step's result, which both compute from the same numbers.

@@ -48,7 +48,7 @@ struct Run: ParsableCommand {
     defer { signal.cancel() }
     do {
       var settings = Tuner.Settings()
-      settings.seconds = max(settings.seconds / 2, settings.seconds - width.seconds)
+      settings.seconds = max(settings.seconds / 4, settings.seconds - width.seconds)
       let tuner = Tuner(device, settings: settings, isStopped: { stop.isRaised }, notice: note)
       // Both the choice of kernels and the check of software pipelines ask for them; neither may.
       lazy var programs = Result { () throws(RunError) in
