@@ -13,8 +13,9 @@ package struct Precompilation {
   let device: Device
   /// Each takes the memory of a compiler of its own.
   var devices = min(ProcessInfo.processInfo.activeProcessorCount, 4)
-  /// Some kernels, evenly spread, are compiled first; only where one of them takes as many seconds the cache counts as empty.
-  var cold = 0.1
+  /// Some kernels, evenly spread, are compiled first; only where two of them take as many seconds the cache counts as empty. A kernel
+  /// that is in it takes 1 to 4 ms, if nothing comes in between.
+  var cold = 0.02
   private static let samples = 8
 
   package init(_ device: Device) { self.device = device }
@@ -61,29 +62,36 @@ package struct Precompilation {
     let next = Atomic<Int>(0)
     /// The call that lost a device.
     let lost = Mutex<String?>(nil)
-    /// Compiles what `index` gives until it is nil or a kernel takes `limit` seconds.
-    /// - Returns: whether one did.
-    @Sendable func compile(on device: Device?, limit: Double, _ index: () -> Int?) -> Bool {
+    /// Compiles what `index` gives until it is nil, or `isEnough` of the seconds that one took.
+    @Sendable func compile(on device: Device?, _ index: () -> Int?, until isEnough: (Double) -> Bool) {
       do {
         let device = try device ?? Device(plan: self.device.plan, instance: self.device.instance)
         let memory = try device.makeBuffer(bytes: longest, kind: .device, label: "kernels to compile")
         while !isStopped(), let i = index() {
-          if try items[i].compile(on: device, memory) > limit { return true }
+          if isEnough(try items[i].compile(on: device, memory)) { return }
         }
       } catch VulkanError.deviceLost(let function) {
         lost.withLock { $0 = function }
       } catch {
         // Memory is short, or the kernel is none for this device.
       }
-      return false
     }
     var samples = stride(from: 0, to: items.count, by: max(1, items.count / Self.samples)).makeIterator()
-    let isCold = compile(on: device, limit: cold) { samples.next() }
+    var slow = 0
+    compile(on: device) {
+      samples.next()
+    } until: { seconds in
+      slow += seconds > cold ? 1 : 0
+      return slow == 2
+    }
+    let isCold = slow == 2
     if isCold {
       DispatchQueue.concurrentPerform(iterations: devices) { worker in
-        _ = compile(on: worker == 0 ? device : nil, limit: .infinity) {
+        compile(on: worker == 0 ? device : nil) {
           let i = next.wrappingAdd(1, ordering: .relaxed).oldValue
           return i < items.count ? i : nil
+        } until: { _ in
+          false
         }
       }
     }
