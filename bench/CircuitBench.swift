@@ -105,11 +105,11 @@ struct CircuitBench: ParsableCommand {
       for name in ["images", "codes", "states", "tokens", "labels"] {
         guard let memory = feed[name] else { continue }
         switch name {
-        case "images": for i in memory.indices { memory[i] = UInt8((i &* 2_654_435_761) >> 13 & 0xff) }
+        case "images": for i in memory.indices { memory[i] = madeUpByte(i) }
         case "labels": memory.bindMemory(to: UInt32.self).update(repeating: 7)
         default:
           let floats = memory.bindMemory(to: Float.self)
-          for i in floats.indices { floats[i] = Float((i &* 2_654_435_761) >> 13 & 0xff) / 64 - 2 }
+          for i in floats.indices { floats[i] = Float(madeUpByte(i)) / 64 - 2 }
         }
       }
     }

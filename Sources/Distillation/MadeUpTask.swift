@@ -2,6 +2,9 @@ import GPU
 import Graph
 import NN
 
+/// Byte `i` of noise that is the same everywhere.
+package func madeUpByte(_ i: Int) -> UInt8 { UInt8((i &* 2_654_435_761) >> 13 & 0xff) }
+
 /// What a task runs on where only its time counts.
 extension TrainingTask {
   /// The task's models with starting values, by the block names that graphs use.
@@ -19,9 +22,7 @@ extension TrainingTask {
   package func madeUpFeed(_ recipe: Recipe, learningRate: Double) -> (Plan.Feed) -> Void {
     let state = StepState(step: 1, learningRate: learningRate, seed: 0)
       .words(beta1: recipe.optimizer.beta1, beta2: recipe.optimizer.beta2)
-    let noise = (0..<settings.batch * images.channels * images.size * images.size).map {
-      UInt8(($0 &* 2_654_435_761) >> 13 & 0xff)
-    }
+    let noise = (0..<settings.batch * images.channels * images.size * images.size).map(madeUpByte)
     let parts = settings.accumulate
     return { feed in
       feed.set(StepState.inputName, state[...])

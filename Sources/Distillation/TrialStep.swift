@@ -27,11 +27,7 @@ package struct TrialStep {
     let graph = Graph()
     /// Numbers between -scale and scale.
     func madeUp(_ shape: Shape, scale: Double) -> Value {
-      let data = (0..<shape.count).map { i in
-        let byte = (i &* 2_654_435_761) >> 13 & 0xff
-        return scale * (Double(byte) / 127.5 - 1)
-      }
-      return graph.constant(HostTensor(shape, data))
+      graph.constant(HostTensor(shape, (0..<shape.count).map { scale * (Double(madeUpByte($0)) / 127.5 - 1) }))
     }
     func linear(from input: Int, to output: Int) -> (Value) throws(ShapeError) -> Value {
       let weight = madeUp([output, input], scale: 0.1)

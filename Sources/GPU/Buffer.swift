@@ -22,7 +22,8 @@ package final class Buffer: Sendable {
     var info = VkBufferCreateInfo()
     info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO
     // Mesa's software driver compiles a kernel anew for texel buffers in a buffer of a power of two.
-    let isLonger = device.plan.traits.isSoftware && kind == .device && bytes.nonzeroBitCount == 1 && bytes < limit
+    let isLonger =
+      device.plan.snapshot.vectorBits != nil && kind == .device && bytes.nonzeroBitCount == 1 && bytes < limit
     info.size = UInt64(isLonger ? bytes + 4 : bytes)
     info.usage =
       Self.usage | (device.plan.usesAddresses ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT.rawValue : 0)

@@ -35,9 +35,13 @@ extension Launch {
   fileprivate var viewsTexels: Bool { dispatches.contains(where: \.viewsTexels) }
 
   /// What is bound for an operand.
-  func bytes(of operand: Operand, at site: LaunchSite, _ colocation: Colocation?) -> Int {
-    if let part = operand.bytes { return part.count }
-    return switch operand.place {
+  package func bytes(of operand: Operand, at site: LaunchSite, _ colocation: Colocation?) -> Int {
+    operand.bytes?.count ?? bytes(of: operand.place, at: site, colocation)
+  }
+
+  /// Of the whole tensor.
+  package func bytes(of place: Operand.Place, at site: LaunchSite, _ colocation: Colocation?) -> Int {
+    switch place {
     case .input(let i): site.inputs[i].bytes
     case .output(let i): site.outputs[i].bytes
     case .scratch(let i): scratch[i].bytes

@@ -107,30 +107,21 @@ package struct Precompilation {
         let site = program.site(of: node, traits: device.traits)
         let launch = choices.launch(node.op, site).launch
         for dispatch in launch.dispatches {
-          let bytes = dispatch.operands.reduce(into: [:]) { $0[$1.place] = $1.place.bytes(node.op, site, launch) }
           let views = dispatch.operands.map { operand in
             operand.format.map {
               Key.View(
-                format: $0, isFirstLevel: (operand.bytes?.count ?? bytes[operand.place] ?? 0) >> 8 & 0xff == 0)
+                format: $0, isFirstLevel: launch.bytes(of: operand, at: site, node.op.colocated) >> 8 & 0xff == 0)
             }
           }
           let key = Key(kernel: dispatch.source.name, constants: dispatch.constants, views: views)
-          if seen.insert(key).inserted { items.append(Item(dispatch: dispatch, bytes: bytes)) }
+          guard seen.insert(key).inserted else { continue }
+          let bytes = dispatch.operands.reduce(into: [:]) {
+            $0[$1.place] = launch.bytes(of: $1.place, at: site, node.op.colocated)
+          }
+          items.append(Item(dispatch: dispatch, bytes: bytes))
         }
       }
     }
     return items
-  }
-}
-
-extension Operand.Place {
-  fileprivate func bytes(_ op: any Op, _ site: LaunchSite, _ launch: Launch) -> Int {
-    switch self {
-    case .input(let i): site.inputs[i].bytes
-    case .output(let i): site.outputs[i].bytes
-    case .scratch(let i): launch.scratch[i].bytes
-    case .colocated: op.colocated?.bytes ?? 0
-    case .unused: 0
-    }
   }
 }

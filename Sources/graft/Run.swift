@@ -50,7 +50,7 @@ struct Run: ParsableCommand {
       var settings = Tuner.Settings()
       settings.seconds = max(settings.seconds / 4, settings.seconds - width.seconds)
       let tuner = Tuner(device, settings: settings, isStopped: { stop.isRaised }, notice: note)
-      // Both the choice of kernels and the check of software pipelines ask for them; neither may.
+      // For the choice of kernels and, on software drivers, for compiling them ahead and checking them; a run may need none of it.
       lazy var programs = Result { () throws(RunError) in
         try Pipeline.programs(recipe, selection, images: images)
       }

@@ -6,14 +6,8 @@ import Testing
 
 @testable import Tuning
 
-private enum SoftwareDriver {
-  /// Of this process's vectors.
-  static let bits = TestDevice.vectorBits
-  static var hasChoice: Bool { bits.map { $0 > 128 } ?? false }
-}
-
 /// The width of a software driver's vectors, with 128 bits as the one that is not its own: every processor has them.
-@Suite(.serialized, .enabled(if: SoftwareDriver.hasChoice, "Mesa's software driver alone has a choice"))
+@Suite(.serialized, .enabled(if: (TestDevice.vectorBits ?? 0) > 128, "Mesa's software driver alone has a choice"))
 struct VectorWidthTests {
   let scratch: TemporaryDirectory
   /// Of a process that decides for itself.
@@ -47,7 +41,7 @@ struct VectorWidthTests {
   }
 
   @Test func whatWasMeasuredIsTakenUnlessToldOtherwise() throws {
-    let own = try #require(SoftwareDriver.bits)
+    let own = try #require(TestDevice.vectorBits)
     #expect(try run("devices", environment: unset).contains("vectors of \(own) bits (the driver's own)"))
     let store = try store()
     #expect(try run("devices", environment: unset).contains("vectors of 128 bits (measured)"))
@@ -72,7 +66,7 @@ struct VectorWidthTests {
   /// Runs before and after must take the same vectors, or their numbers differ.
   @Test(.enabled(if: Processor.current.has512Bits, "the processor has no vectors of 512 bits to try"))
   func aTrialThatFailedIsNotRepeated() throws {
-    let own = try #require(SoftwareDriver.bits)
+    let own = try #require(TestDevice.vectorBits)
     let arguments = ["bench", "peak", "--no-peak", "--seconds", "0.01"]
     let first = try Graft.start(arguments, environment: unset, in: scratch, tuned: true)
     // The second one starts when the first has answered.
@@ -87,7 +81,7 @@ struct VectorWidthTests {
 
   /// It is known too late for this process, and in time for the next.
   @Test func whatWasMeasuredWithAnotherDriverIsForgotten() throws {
-    let own = try #require(SoftwareDriver.bits)
+    let own = try #require(TestDevice.vectorBits)
     let store = try store(driver: "another")
     try scratch.writeRecipe(steps: 1)
     #expect(try run("plan", "recipe.yml", environment: unset).contains(", 128 bits)"))
@@ -96,7 +90,7 @@ struct VectorWidthTests {
   }
 
   @Test func aContinuedRunKeepsItsVectors() throws {
-    let own = try #require(SoftwareDriver.bits)
+    let own = try #require(TestDevice.vectorBits)
     try scratch.writeRecipe(steps: 12)
     let narrow = unset.merging([VectorWidth.variable: "128"]) { $1 }
     let whole = try run("run", "recipe.yml", "--no-tune", "--output", "whole", environment: narrow)
